@@ -1,0 +1,1 @@
+"""From what was measured to what the estimators take: filters, normalisation, windows, quality."""

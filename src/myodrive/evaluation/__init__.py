@@ -1,0 +1,1 @@
+"""Scores, references, statistics and the jobs that put them together."""

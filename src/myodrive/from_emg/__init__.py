@@ -1,0 +1,1 @@
+"""Route 1: muscle activation from EMG."""

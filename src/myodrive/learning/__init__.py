@@ -1,0 +1,1 @@
+"""What the networks of all routes share: recurrent cells, the training loop, splits, checkpoints."""

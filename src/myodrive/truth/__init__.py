@@ -1,0 +1,1 @@
+"""Recordings whose activation is known."""
