@@ -72,7 +72,9 @@ class Activation:
         notes: Sequence[str] = (),
     ) -> None:
         if activation.dims not in (("time", "muscle"), ("trial", "time", "muscle")):
-            raise SignalError(f"an activation is (time, muscle) or (trial, time, muscle), not {tuple(activation.dims)}.")
+            raise SignalError(
+                f"an activation is (time, muscle) or (trial, time, muscle), not {tuple(activation.dims)}."
+            )
         if relative_to not in RELATIVE_TO:
             raise SignalError(f"an activation is relative to one of {', '.join(RELATIVE_TO)}, not '{relative_to}'.")
         missing = activation.copy(data=np.full(activation.shape, np.nan))
@@ -176,7 +178,9 @@ class Activation:
     def to_pandas(self) -> pd.DataFrame:
         """Time by muscle; with trials, a row index of (trial, time)."""
         table = self.activation
-        return (table.stack(row=("trial", "time")).T if "trial" in table.dims else table).to_pandas()
+        if "trial" in table.dims:
+            table = table.stack(row=("trial", "time")).transpose("row", "muscle")
+        return pd.DataFrame(table.values, index=table.indexes[table.dims[0]], columns=self.muscles)
 
     def __repr__(self) -> str:
         shape = ", ".join(f"{d} {n}" for d, n in self.activation.sizes.items())

@@ -56,4 +56,6 @@ class MissingExtraError(MyodriveError):
     """
 
     def __init__(self, task: str, extra: str) -> None:
-        MyodriveError.__init__(self, f"{task} needs a package that is not installed.", remedy=f"Run: pip install 'myodrive[{extra}]'.")
+        MyodriveError.__init__(
+            self, f"{task} needs a package that is not installed.", remedy=f"Run: pip install 'myodrive[{extra}]'."
+        )

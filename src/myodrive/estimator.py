@@ -22,7 +22,7 @@ from myodrive.activation import Activation
 from myodrive.conditioning.emg import EmgConditioning, filter_emg, rectify_emg
 from myodrive.conditioning.normalisation import Normalisation
 from myodrive.errors import FileError, NotFittedError, OptionError, SignalError
-from myodrive.recording import Recording, Study, data_hash, gap_free_runs, sampling_rate
+from myodrive.recording import Recording, Study, data_hash, gap_free_runs
 from myodrive.safe_write import safe_write_folder
 
 Trials = Recording | Study | xr.DataArray
@@ -78,7 +78,9 @@ class Estimator:
 
     method: ClassVar[str] = ""  # as in --method
     Config: ClassVar[type[EstimatorConfig]] = EstimatorConfig
-    consumes: ClassVar[str] = "rectified"  # "filtered" (native rate, with sign) or "rectified" (resampled, non-negative)
+    consumes: ClassVar[str] = (
+        "rectified"  # "filtered" (native rate, with sign) or "rectified" (resampled, non-negative)
+    )
     needs_raw: ClassVar[bool] = False  # refuses an input that is an envelope already
     references: ClassVar[tuple[str, ...]] = ()  # citations for the methods paragraph
 
@@ -181,7 +183,9 @@ class Estimator:
         except (OSError, ValueError, SafetensorError) as error:
             raise FileError(f"is not a folder that save() wrote ({error}).", where=str(folder)) from error
         if content.get("format", 0) > FORMAT:
-            raise FileError("was written by a newer myodrive.", where=str(folder), remedy="Run: pip install -U myodrive.")
+            raise FileError(
+                "was written by a newer myodrive.", where=str(folder), remedy="Run: pip install -U myodrive."
+            )
         if content["method"] != cls.method:
             wanted, found = cls.__name__, content["method"]
             raise FileError(f"holds the estimator '{found}', not {wanted}.", where=str(folder))
@@ -286,7 +290,9 @@ class Estimator:
             upper=on_clock(estimate.upper),
             method=self.method,
             relative_to=self.normalisation_.relative_to,
-            interval_level=float(getattr(self.config, "interval_level", np.nan)) if estimate.lower is not None else np.nan,
+            interval_level=float(getattr(self.config, "interval_level", np.nan))
+            if estimate.lower is not None
+            else np.nan,
             delay_s=self.context().delay_s,
             configuration=self.config.model_dump(mode="json"),
             versions=versions(),
@@ -314,7 +320,9 @@ def as_trials(data: Trials) -> list[xr.DataArray]:
         trials = [data]
     for trial in trials:
         if trial.dims != ("time", "muscle"):
-            raise SignalError(f"EMG has the dimensions (time, muscle) or (trial, time, muscle), not {tuple(trial.dims)}.")
+            raise SignalError(
+                f"EMG has the dimensions (time, muscle) or (trial, time, muscle), not {tuple(trial.dims)}."
+            )
         if trial.sizes["time"] < MIN_SAMPLES:
             raise SignalError(
                 f"the EMG has {trial.sizes['time']} samples; at least {MIN_SAMPLES} are needed.",
@@ -379,11 +387,16 @@ def versions() -> dict[str, str]:
 def _notes(trial: xr.DataArray) -> list[str]:
     stage = trial.attrs.get("stage", "raw")
     if stage in ("rectified", "envelope"):
-        return [f"The input was {'an envelope' if stage == 'envelope' else 'rectified'} already: no notch, no high-pass filter."]
+        return [
+            f"The input was {'an envelope' if stage == 'envelope' else 'rectified'} already: no notch, no high-pass filter."
+        ]
     return []
 
 
 def _say(error: ValidationError) -> str:
     """Pydantic's list of faults in one sentence."""
-    faults = [f"{'.'.join(map(str, e['loc'])) or 'options'}: {e['msg'].lower()} (found {e['input']!r})" for e in error.errors()]
+    faults = [
+        f"{'.'.join(map(str, e['loc'])) or 'options'}: {e['msg'].lower()} (found {e['input']!r})"
+        for e in error.errors()
+    ]
     return "; ".join(faults) + "."

@@ -13,7 +13,9 @@ from myodrive.errors import FileError
 _MARK = ".myodrive-tmp-"
 
 
-def safe_write(path: str | Path, write: Callable[[Path], object], *, check: Callable[[Path], object] | None = None) -> Path:
+def safe_write(
+    path: str | Path, write: Callable[[Path], object], *, check: Callable[[Path], object] | None = None
+) -> Path:
     """Write a file under a temporary name in the same folder and then put it in place at once.
 
     The order is write, flush to disk, read back (`check`), replace, flush the folder; a process that is killed at any
