@@ -1,0 +1,298 @@
+"""The command line: parses, calls, prints. Heavy packages are imported inside the commands, so help answers at once."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from myodrive.evaluation.result import StudyResult
+
+app = typer.Typer(
+    name="myodrive",
+    help="How active is each muscle at each moment? Muscle activation from EMG, with intervals, scores and a report.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+bench = typer.Typer(
+    help="Measure: every estimator against recordings whose activation is known.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(bench, name="bench")
+
+Files = Annotated[list[Path], typer.Argument(help="Files, a folder, or a study.toml.")]
+File = Annotated[Path, typer.Argument(help="A recording of any format that myodrive reads.")]
+Emg = Annotated[list[str] | None, typer.Option("--emg", help="Name or pattern of the EMG channels: 'EMG.*'.")]
+Already = Annotated[
+    str | None, typer.Option("--already", help="The input is filtered, rectified or an envelope already.")
+]
+Muscle = Annotated[list[str] | None, typer.Option("--muscle", help="LABEL=MUSCLE where a label is not recognised.")]
+Rate = Annotated[float | None, typer.Option("--rate-hz", help="Sampling rate, for text files that do not say.")]
+Out = Annotated[Path | None, typer.Option("--out", "-o", help="The results' folder.")]
+
+
+def main() -> None:
+    """Run the command line; a refusal is one sentence and exit code 2."""
+    from myodrive.errors import MyodriveError
+
+    for stream in (sys.stdout, sys.stderr):  # a Windows console of another code page must not stop a µ
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    try:
+        app(standalone_mode=True)
+    except MyodriveError as error:
+        print(f"myodrive: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("myodrive: stopped. Nothing half-written is left.", file=sys.stderr)
+        sys.exit(130)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"myodrive {version('myodrive')}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def info(
+    file: File, emg: Emg = None, already: Already = None, muscle: Muscle = None, rate_hz: Rate = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:  # fmt: skip
+    """Tell what is in a file: signals, rates, units, channels, the muscles they were recognised as, events."""
+    from myodrive.io import describe
+
+    summary = describe(file, **_reading(emg, already, muscle, rate_hz))
+    print(json.dumps(summary.to_dict(), indent=1) if as_json else summary)
+
+
+@app.command()
+def convert(
+    source: File, target: Annotated[Path, typer.Argument(help="What to write; its suffix says in which format.")],
+    emg: Emg = None, already: Already = None, muscle: Muscle = None, rate_hz: Rate = None,
+) -> None:  # fmt: skip
+    """Read a file of one format and write it in another."""
+    from myodrive.io import read, write
+
+    print(f"wrote {write(read(source, **_reading(emg, already, muscle, rate_hz)), target)}")
+
+
+@app.command()
+def estimate(
+    files: Files,
+    method: Annotated[str, typer.Option("--method", "-m", help="Methods, comma-separated, or 'all'.")] = (
+        "low-pass,whitened,bayes,synergies"
+    ),
+    out: Out = None,
+    emg: Emg = None,
+    already: Already = None,
+    muscle: Muscle = None,
+    rate_hz: Rate = None,
+    mvc: Annotated[list[Path] | None, typer.Option("--mvc", help="Maximum contraction; may be repeated.")] = None,
+    relative_to: Annotated[str | None, typer.Option(help="What 1 means: q95, task_maximum or mvc.")] = None,
+    notch: Annotated[
+        list[float] | None, typer.Option("--notch", help="Mains frequency in Hz to notch out, 2 Hz wide.")
+    ] = None,
+    ecg: Annotated[str | None, typer.Option("--ecg", help="Remove the ECG: template or high-pass.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="An option of a method: low-pass.cutoff_hz=4")] = None,
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    format_: Annotated[list[str] | None, typer.Option("--format", help="Beside NetCDF: sto, csv or mat.")] = None,
+    summary: Annotated[bool, typer.Option("--summary", help="Also one tidy table: peaks, means, bursts, …")] = False,
+    open_: Annotated[bool, typer.Option("--open", help="Open the report in the browser.")] = False,
+) -> None:
+    """Estimate the activation of every muscle from EMG, and write it with scores and a report."""
+    from pydantic import ValidationError
+
+    from myodrive.errors import OptionError
+    from myodrive.evaluation.job import JobOptions
+
+    conditioning: dict[str, Any] = {"notch_hz": [(f, 2.0) for f in notch or []]}
+    conditioning |= {"ecg": ecg} if ecg else {}
+    conditioning |= {"relative_to": relative_to or "mvc"} if relative_to or mvc else {}
+    try:
+        options = JobOptions(
+            files=tuple(map(str, files)),
+            methods=tuple(m.strip() for m in method.split(",") if m.strip()),
+            mvc=tuple(map(str, mvc or [])),
+            conditioning=conditioning,  # type: ignore[arg-type]
+            settings=_settings(set_ or []),
+            seed=seed,
+            formats=tuple(format_ or []),  # type: ignore[arg-type]
+            **{k: (tuple(v) if isinstance(v, list) else v) for k, v in _reading(emg, already, muscle, rate_hz).items()},
+        )
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise OptionError(
+            f"{fault['msg'].lower()} (found {fault['input']!r}).", where=f"--{fault['loc'][-1]}"
+        ) from error
+    _run(options.model_dump(mode="json"), out, summary, open_)
+
+
+@app.command()
+def repeat(
+    run: Annotated[Path, typer.Argument(help="The run.json of earlier results.")], out: Out = None,
+    summary: Annotated[bool, typer.Option("--summary", help="Also the tidy table.")] = False,
+) -> None:  # fmt: skip
+    """Repeat an earlier `estimate` from its run.json, from the folder it was started in."""
+    from myodrive.errors import FileError
+
+    try:
+        options = json.loads(run.read_text(encoding="utf-8"))["options"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise FileError("is not the run.json of earlier results.", where=str(run)) from error
+    _run(options, out or run.parent.with_name(run.parent.name + "-repeated"), summary, False)
+
+
+@app.command()
+def demo(
+    out: Out = None,
+    minutes: Annotated[float, typer.Option(help="Time for LFADS to learn.")] = 1.0,
+    open_: Annotated[bool, typer.Option("--open", help="Open the report in the browser.")] = False,
+) -> None:
+    """Simulate a walking recording whose activation is known, estimate it by every method, and write the report."""
+    from myodrive.evaluation.demo import write_demo_recording
+
+    folder = out or Path("myodrive-results") / "demo"
+    recording = write_demo_recording(folder.with_name("demo-recording.nc"))
+    print(f"simulated {recording}", file=sys.stderr)
+    options = {"files": [str(recording)], "methods": ["all"], "settings": {"lfads": {"minutes": minutes}}}
+    _run(options, folder, True, open_)
+
+
+@bench.command("truth")
+def bench_truth(
+    quick: Annotated[bool, typer.Option("--quick", help="A first look, within a minute.")] = False,
+    method: Annotated[str, typer.Option("--method", "-m", help="Methods, comma-separated, or 'all'.")] = "all",
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the rows as JSON.")] = None,
+    folder: Annotated[Path, typer.Option(help="Where finished recordings are kept, to resume from.")] = Path(
+        "myodrive-results/bench-truth"
+    ),
+) -> None:
+    """Score every estimator on simulated recordings whose activation is known."""
+    from myodrive.evaluation.truth_bench import run_truth_bench
+
+    methods = None if method == "all" else [m.strip() for m in method.split(",")]
+    with _progress() as step:
+        result = run_truth_bench(
+            quick=quick, methods=methods, folder=None if quick else folder, json_path=json_file, progress=step
+        )
+    _console().print(result.table())
+
+
+def _run(options: dict[str, Any], out: Path | None, summary: bool, open_: bool) -> None:
+    from myodrive.evaluation.job import JobOptions, refuse_foreign_folder, run_job, write_results
+
+    job = JobOptions.model_validate(options)
+    folder = out or Path("myodrive-results") / Path(job.files[0]).resolve().name.split(".")[0]
+    refuse_foreign_folder(folder)
+    with _progress() as step:
+        result = run_job(job, step)
+        step("report", 1, 1)
+        write_results(result, folder, summary=summary)
+    _tell(result, folder)
+    if open_:
+        typer.launch(str(folder / "report.html"))
+    if result.failed:
+        raise typer.Exit(1)
+
+
+def _tell(result: StudyResult, folder: Path) -> None:
+    """What came out, what did not, and where the report is."""
+    for recording in result.recordings:
+        masked = sorted({f.muscle for f in recording.findings if f.masked and f.start_s != f.start_s and f.muscle})
+        done = ", ".join(recording.estimates) or "nothing"
+        print(f"{recording.recording.label}: {done}" + (f"; masked: {', '.join(masked)}" if masked else ""))
+        for method, why in recording.skipped.items():
+            print(f"  {method} left out: {why}")
+    for why in result.failed.values():
+        print(f"FAILED  {why}", file=sys.stderr)
+    print(f"report: {folder / 'report.html'}")
+
+
+def _reading(
+    emg: list[str] | None, already: str | None, muscle: list[str] | None, rate_hz: float | None
+) -> dict[str, Any]:
+    """The options of reading that were given, by the names that `read` uses."""
+    from myodrive.errors import OptionError
+
+    muscles = {}
+    for pair in muscle or []:
+        label, equals, name = pair.partition("=")
+        if not equals:
+            raise OptionError(
+                f"'{pair}' is not LABEL=MUSCLE.", where="--muscle", remedy="Example: --muscle 'Ch 3=left soleus'."
+            )
+        muscles[label] = name
+    given = {"emg": emg, "already": already, "muscles": muscles, "rate_hz": rate_hz}
+    return {k: v for k, v in given.items() if v}
+
+
+def _settings(pairs: list[str]) -> dict[str, dict[str, Any]]:
+    """`method.option=value` into {method: {option: value}}; a value is read as JSON where it can be."""
+    from myodrive.errors import OptionError
+
+    settings: dict[str, dict[str, Any]] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        method, dot, option = name.partition(".")
+        if not (equals and dot):
+            raise OptionError(
+                f"'{pair}' is not METHOD.OPTION=VALUE.", where="--set", remedy="Example: --set low-pass.cutoff_hz=4."
+            )
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text
+        settings.setdefault(method, {})[option] = value
+    return settings
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console()
+
+
+class _progress:
+    """A bar with the time to completion, on stderr; nothing where stderr is no terminal."""
+
+    def __enter__(self) -> Any:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        )
+        self.bar = Progress(*columns, console=Console(stderr=True), transient=True)
+        self.bar.start()
+        task = self.bar.add_task("starting", total=None)
+
+        def step(what: str, done: float, total: float) -> None:
+            self.bar.update(task, description=what, completed=done, total=total)
+
+        return step
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()

@@ -1,0 +1,250 @@
+"""The main job: files in, activations with scores and a report out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+
+from myodrive.activation import Activation
+from myodrive.conditioning.emg import EmgConditioning
+from myodrive.conditioning.quality import check_emg, mask_emg
+from myodrive.errors import MyodriveError, OptionError, SignalError
+from myodrive.estimator import Estimator, estimators, versions
+from myodrive.evaluation.result import MethodText, RecordingResult, StudyResult
+from myodrive.evaluation.scores import score_recording
+from myodrive.evaluation.summary import summarise
+from myodrive.io import StudyEntry, read, study_files, write
+from myodrive.recording import Recording, Study
+from myodrive.safe_write import safe_write_folder, safe_write_text
+
+Step = Callable[[str, int, int], None]  # what is being done, steps done, steps in all
+
+
+class JobOptions(BaseModel):
+    """Everything that decides what a run gives; `run.json` keeps it, so that the run can be repeated."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    files: tuple[str, ...]
+    methods: tuple[str, ...] = ("low-pass", "whitened", "bayes", "synergies")
+    emg: tuple[str, ...] = ()  # names or patterns of the EMG channels; found by label, unit and type without one
+    already: Literal["filtered", "rectified", "envelope"] | None = None
+    muscles: dict[str, str] = {}  # label: what it is ("left soleus"), where the recognition is wrong
+    rate_hz: float | None = None  # for text files that do not say
+    mvc: tuple[str, ...] = ()
+    conditioning: EmgConditioning = EmgConditioning()
+    settings: dict[str, dict[str, Any]] = {}  # method: its options
+    seed: int = 0
+    formats: tuple[Literal["sto", "csv", "mat"], ...] = ()  # beside NetCDF
+
+
+def run_job(options: JobOptions, step: Step = lambda what, done, total: None) -> StudyResult:
+    """Read, check, estimate and score every file; one that fails does not stop the others.
+
+    Trials of the same subject and session share one fit: normalisation and parameters are learned over all of them.
+
+    Parameters
+    ----------
+    options : JobOptions
+    step : callable
+        Told what is being done, how many steps are done and how many there are.
+
+    Raises
+    ------
+    OptionError
+        If a method is unknown, or none is given.
+    MyodriveError
+        If there is nothing to read, or the only file cannot be used.
+    """
+    chosen = _methods(options)
+    entries = list(study_files([Path(f) for f in options.files]))
+    total = len(entries) * (1 + len(chosen))
+    recordings, failed = _read_all(entries, options, step, total)
+    if not recordings:
+        if len(failed) == 1:
+            raise SignalError(next(iter(failed.values())))
+        raise SignalError("none of the files can be used:\n  " + "\n  ".join(failed.values()))
+    done = len(entries)
+    results = [_checked(recording) for recording in recordings]
+    mvc = [_read(StudyEntry(path=Path(f)), options) for f in options.mvc]
+    methods: dict[str, MethodText] = {}
+    for name, make in chosen.items():
+        for group in _groups(results):
+            step(f"{name} {group[0].recording.subject}".strip(), done, total)
+            text = _estimate_group(name, make, group, mvc)
+            if text is not None:
+                earlier = methods[name].text if name in methods else ""
+                same = text.text in earlier
+                methods[name] = MethodText(earlier if same else f"{earlier} {text.text}".strip(), text.references)
+            done += len(group)
+    step("scores", done, total)
+    for i, result in enumerate(results):
+        results[i] = _scored(result)
+    title = options.files[0] if len(options.files) == 1 else f"{len(entries)} recordings"
+    run = {"options": options.model_dump(mode="json"), "versions": versions(), "data": _hashes(results)}
+    return StudyResult(Path(title).name or title, results, methods, failed, run)
+
+
+def write_results(result: StudyResult, folder: Path, *, summary: bool = False, replace: bool = False) -> Path:
+    """Write activations, scores, `report.html` and `run.json` into a folder, which appears whole or not at all.
+
+    A folder that an earlier run wrote is replaced; any other that is not empty is refused.
+
+    Raises
+    ------
+    OptionError
+        If the folder holds something else.
+    """
+    from myodrive.reporting import write_report
+
+    refuse_foreign_folder(folder)
+
+    def fill(target: Path) -> None:
+        stems = _stems([r.recording for r in result.recordings])
+        formats = ("nc", *result.run["options"]["formats"])  # type: ignore[index]
+        for stem, recording in zip(stems, result.recordings):
+            for method, activation in recording.estimates.items():
+                for suffix in formats:
+                    write(activation, target / f"{stem}.{method}.{suffix}")
+        _write_table([r.scores.assign(recording=s) for s, r in zip(stems, result.recordings)], target / "scores.csv")
+        if summary:
+            _write_table([r.summary for r in result.recordings], target / "summary.csv")
+        safe_write_text(target / "run.json", json.dumps(result.run, indent=1))
+        write_report(result, target / "report.html")
+
+    return safe_write_folder(folder, fill)
+
+
+def refuse_foreign_folder(folder: Path) -> None:
+    """Raise `OptionError` where writing results would replace anything that an earlier run did not write."""
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / "run.json").exists()):
+        raise OptionError(
+            "is there already and holds something other than earlier results.",
+            where=str(folder),
+            remedy="Choose another folder with --out.",
+        )
+
+
+def _methods(options: JobOptions) -> dict[str, Callable[[], Estimator]]:
+    known = estimators("from_emg")
+    wanted = list(known) if options.methods == ("all",) else list(options.methods)
+    for name in [*wanted, *options.settings]:
+        if name not in known:
+            raise OptionError(f"no method '{name}'. There are: {', '.join(known)}.", where="--method")
+    chosen = {}
+    for name in wanted:
+        given: dict[str, Any] = {"conditioning": options.conditioning, **options.settings.get(name, {})}
+        if "seed" in known[name].Config.model_fields:
+            given.setdefault("seed", options.seed)
+        known[name](**given)  # a wrong option is refused before any file is read
+        chosen[name] = lambda cls=known[name], given=given: cls(**given)  # type: ignore[misc]
+    if not chosen:
+        raise OptionError("no method is given.", where="--method", remedy=f"There are: {', '.join(known)}.")
+    return chosen
+
+
+def _read_all(
+    entries: list[StudyEntry], options: JobOptions, step: Step, total: int
+) -> tuple[list[Recording], dict[str, str]]:
+    recordings, failed = [], {}
+    for i, entry in enumerate(entries):
+        step(f"reading {entry.path.name}", i, total)
+        try:
+            recordings.append(_read(entry, options))
+        except MyodriveError as error:
+            failed[str(entry.path)] = str(error.at(entry.path.name))
+    return recordings, failed
+
+
+def _read(entry: StudyEntry, options: JobOptions) -> Recording:
+    given = {
+        "emg": list(options.emg) or None,
+        "already": options.already,
+        "muscles": options.muscles or None,
+        "rate_hz": options.rate_hz,
+    }
+    recording = read(entry.path, **{**{k: v for k, v in given.items() if v is not None}, **entry.labels})
+    recording["emg"]  # a file without EMG is refused here, by name
+    return recording
+
+
+def _checked(recording: Recording) -> RecordingResult:
+    return RecordingResult(recording, check_emg(recording["emg"]), {}, truth=_truth(recording))
+
+
+def _truth(recording: Recording) -> Activation | None:
+    if "activation" not in recording:
+        return None
+    return Activation(recording["activation"], method="truth", relative_to="unit")
+
+
+def _groups(results: list[RecordingResult]) -> list[list[RecordingResult]]:
+    """Recordings that share a fit: same subject, session, channels and stage of processing."""
+    groups: dict[tuple[Any, ...], list[RecordingResult]] = {}
+    for result in results:
+        emg = result.recording["emg"]
+        key = (result.recording.subject, result.recording.session, tuple(emg.muscle.values), emg.attrs.get("stage"))
+        groups.setdefault(key, []).append(result)
+    return list(groups.values())
+
+
+def _estimate_group(
+    name: str, make: Callable[[], Estimator], group: list[RecordingResult], mvc: list[Recording]
+) -> MethodText | None:
+    """Fit one method on one group and put its estimates into the results; what goes wrong is said in `skipped`."""
+    masked = [r.recording.with_signal("emg", mask_emg(r.recording["emg"], r.findings)) for r in group]
+    usable = [m for m in masked if m["emg"].notnull().any()]
+    if not usable:
+        for result in group:
+            result.skipped[name] = "every channel is masked by the quality check."
+        return None
+    estimator = make()
+    try:
+        estimator.fit(Study(usable), mvc=Study(mvc)) if mvc else estimator.fit(Study(usable))
+    except MyodriveError as error:
+        for result in group:
+            result.skipped[name] = str(error)
+        return None
+    for result, recording in zip(group, masked):
+        try:
+            result.estimates[name] = estimator.estimate(recording)
+        except MyodriveError as error:
+            result.skipped[name] = str(error)
+    return MethodText(estimator.methods_text(), tuple(estimator.references))
+
+
+def _scored(result: RecordingResult) -> RecordingResult:
+    import dataclasses
+
+    summaries = [summarise(activation, result.recording) for activation in result.estimates.values()]
+    return dataclasses.replace(
+        result,
+        scores=score_recording(result.recording, result.estimates),
+        summary=pd.concat(summaries, ignore_index=True) if summaries else pd.DataFrame(),
+    )
+
+
+def _hashes(results: Iterable[RecordingResult]) -> dict[str, str]:
+    return {r.recording.label: r.recording.source.sha256 for r in results}
+
+
+def _stems(recordings: list[Recording]) -> list[str]:
+    """A file name for each recording, unique: the file's stem, with a number where two are alike."""
+    seen: dict[str, int] = {}
+    stems = []
+    for recording in recordings:
+        stem = Path(recording.label).name.split(".")[0] or "recording"
+        seen[stem] = seen.get(stem, 0) + 1
+        stems.append(stem if seen[stem] == 1 else f"{stem}-{seen[stem]}")
+    return stems
+
+
+def _write_table(parts: list[pd.DataFrame], path: Path) -> None:
+    parts = [p for p in parts if len(p)]
+    table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    safe_write_text(path, table.to_csv(index=False))
