@@ -168,7 +168,7 @@ def fit_gamma(x: Array) -> tuple[PerMuscle, PerMuscle]:
     shape = (3.0 - gap + np.sqrt((gap - 3.0) ** 2 + 24.0 * gap)) / (12.0 * gap)
     for _ in range(8):
         slope = 1.0 / shape - special.polygamma(1, shape)
-        shape = 1.0 / (1.0 / shape + (gap - np.log(shape) + special.digamma(shape)) / (shape**2 * slope))
+        shape = 1.0 / (1.0 / shape + (np.log(shape) - special.digamma(shape) - gap) / (shape**2 * slope))
     return shape, shape / mean
 
 
