@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from jaxtyping import install_import_hook
 
-install_import_hook("myodrive", "beartype.beartype")
+install_import_hook("myodrive", "typecheck.check")
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 
