@@ -1,0 +1,249 @@
+"""Where the repetitions are: from events, from the speed of the hand, or from what repeats in the signal itself."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from jaxtyping import Float
+from scipy import signal as sps
+
+from myodrive.conditioning.emg import EmgConditioning, filter_emg, rectify_emg
+from myodrive.conditioning.kinematics import differentiate, low_pass, resample_to, uniform_clock
+from myodrive.errors import MyodriveError
+from myodrive.recording import Recording, sampling_rate
+
+# Words that start a cycle, in the order of preference; the first that occurs often enough is used.
+CYCLE_STARTS = (
+    r"strike|touch.?down|initial.?contact|\b[lr]?hs\b|\b[lr]?fs\b|\b[lr]?ic\b",
+    r"on.?burst|burst.?on",
+    r"lift.?off|foot.?off|toe.?off|\b[lr]?to\b",
+)
+START, STOP = r"start|begin|onset", r"stop|end|offset"
+HAND = r"hand|wrist|finger|\b[lr]?(fin|wri|wrb|wra)\b"
+PERIOD_S = (0.3, 12.0)  # from clapping hands and running mice to slow exercises
+PERIODIC_R = 0.3  # least correlation of the signal with itself one period later; unrelated envelopes stay below
+CLOCK_HZ = 100.0  # on which periodicity is looked for
+
+
+class Cycle(NamedTuple):
+    """One repetition. `label` is the side ("left", "right") where it is known, else what repeats, or ""."""
+
+    start_s: float
+    stop_s: float
+    label: str
+
+
+def find_cycles(recording: Recording) -> list[Cycle]:
+    """The repetitions of a recording, by the first of these that gives any: events, hand speed, periodicity.
+
+    Periodicity is looked for in ``angles``, then in the EMG. A recording in which nothing repeats gives an empty list.
+    Cycles of the two sides overlap; choose by label.
+    """
+    cycles = cycles_from_events(recording.events)
+    if not cycles and (speed := _hand_speed(recording)) is not None:
+        cycles = movements_from_speed(speed)
+    if not cycles and "angles" in recording:
+        cycles = cycles_from_periodicity(recording["angles"])
+    if not cycles and "emg" in recording:
+        try:
+            cycles = cycles_from_periodicity(rectified_envelope(recording["emg"], 5.0))
+        except MyodriveError:  # too short, too slow or empty: then nothing repeats that could be seen
+            cycles = []
+    return cycles
+
+
+def cycles_from_events(events: pd.DataFrame) -> list[Cycle]:
+    """From one foot strike (touch-down, burst onset, …) to the next of the same side, or from each start to its stop
+    where there are at least two such pairs.
+
+    An interval longer than 1.8 times the side's median has an event missing, one shorter than half of it has one too
+    many: both are left out.
+    """
+    paired = _starts_and_stops(events)
+    if paired:
+        return paired
+    for words in CYCLE_STARTS:
+        chosen = events[events["label"].str.contains(words, case=False, regex=True)]
+        cycles = []
+        for side, times in chosen.groupby("side")["time"]:
+            cycles += _between(np.unique(times.to_numpy(dtype=np.float64)), str(side))
+        if cycles:
+            return sorted(cycles)
+    return []
+
+
+def movements_from_speed(
+    speed: xr.DataArray, *, high: float = 0.2, low: float = 0.05, shortest_s: float = 0.2
+) -> list[Cycle]:
+    """Movements by hand speed with hysteresis: one begins and ends at `low`, and has to exceed `high` in between.
+
+    Parameters
+    ----------
+    speed : DataArray (time,)
+        Not negative; smooth. Missing samples end a movement.
+    high, low : float
+        Shares of the peak, which is the 99th percentile of the speed.
+    shortest_s : float
+        What is shorter is no movement. So are all if the hand never rests: then the signal is not made of movements.
+    """
+    values, time = speed.values, speed.time.values
+    known = np.isfinite(values)
+    if known.sum() < 3:
+        return []
+    peak = float(np.quantile(values[known], 0.99))
+    moving = known & (values > low * peak)
+    edges = np.flatnonzero(np.diff(np.r_[False, moving, False].astype(np.int8)))
+    found = []
+    for start, stop in zip(edges[::2], edges[1::2]):
+        if values[start:stop].max() > high * peak and time[stop - 1] - time[start] >= shortest_s:
+            found.append(Cycle(float(time[start]), float(time[stop - 1]), "movement"))
+    return found if len(found) > 1 else []
+
+
+def cycles_from_periodicity(signal: xr.DataArray, period_s: tuple[float, float] = PERIOD_S) -> list[Cycle]:
+    """Cycles of a signal that repeats, each from one crest of its fundamental oscillation to the next.
+
+    The period is the lag of the highest first peak of the autocorrelation, averaged over the columns; it has to reach
+    `PERIODIC_R` for there to be cycles at all. The fundamental is the columns' first principal component, low-passed
+    at 1.3 times the cycle's frequency. Cycles that differ from the period by more than 40 % are left out.
+
+    Parameters
+    ----------
+    signal : DataArray (time, …)
+        Angles, or envelopes; columns with missing samples are not used.
+    period_s : tuple of float
+        Shortest and longest period to look for.
+    """
+    first, last = float(signal.time[0]), float(signal.time[-1])
+    if last - first < 2.5 * period_s[0] or sampling_rate(signal) <= 20.0:
+        return []
+    clock = uniform_clock(first, last, CLOCK_HZ)
+    columns = resample_to(signal, clock, cutoff_hz=min(10.0, 0.45 * sampling_rate(signal)))
+    values = columns.values.reshape(clock.size, -1)
+    values = values[:, np.isfinite(values).all(axis=0)]
+    values = values[:, values.std(axis=0) > 1e-9] if values.size else values
+    if not values.size:
+        return []
+    values = (values - values.mean(axis=0)) / values.std(axis=0)
+    period = _period(values, period_s)
+    if period is None:
+        return []
+    component = values @ np.linalg.svd(values, full_matrices=False)[2][0]
+    component *= np.sign(np.mean(component**3)) or 1.0  # crests are the sharper side: activity, swing
+    trace = xr.DataArray(component, dims="time", coords={"time": clock})
+    slow = low_pass(trace, min(1.3 * CLOCK_HZ / period, 0.45 * CLOCK_HZ)).values
+    crests, _ = sps.find_peaks(slow, distance=max(1, round(0.6 * period)), prominence=0.3 * slow.std())
+    pairs = [(a, b) for a, b in itertools.pairwise(crests) if abs((b - a) / period - 1) <= 0.4]
+    return [Cycle(float(clock[a]), float(clock[b]), "cycle") for a, b in pairs] if len(pairs) > 1 else []
+
+
+def time_normalise(
+    signal: xr.DataArray, cycles: Sequence[tuple[float, float, str]], n_points: int = 101
+) -> xr.DataArray:
+    """Every cycle stretched to the same number of points: the cycle matrix.
+
+    Linear between samples. Points in a gap, or before the first or after the last sample, are NaN; a cycle that is
+    not whole therefore has NaN in it.
+
+    Parameters
+    ----------
+    signal : DataArray (time, …)
+        Smooth at the scale of one point: an envelope or an angle, not raw EMG.
+    cycles : sequence of (start_s, stop_s, label)
+    n_points : int
+
+    Returns
+    -------
+    DataArray (cycle, phase, …)
+        ``phase`` in percent from 0 to 100; coordinates ``start_s``, ``stop_s`` and ``label`` along ``cycle``.
+    """
+    phase = np.linspace(0.0, 100.0, n_points)
+    instants = [np.linspace(start, stop, n_points) for start, stop, _ in cycles]
+    time = np.concatenate(instants) if instants else np.empty(0)
+    # One column of instants for all cycles: they need not rise, since each is only looked up.
+    values = resample_to(signal, time, cutoff_hz=np.inf).values
+    rest = [d for d in signal.dims if d != "time"]
+    coords = {k: v for k, v in signal.coords.items() if "time" not in v.dims}
+    matrix = values.reshape(len(instants), n_points, *values.shape[1:])
+    return xr.DataArray(
+        matrix,
+        dims=("cycle", "phase", *rest),
+        coords={
+            **coords,
+            "phase": ("phase", phase, {"units": "%"}),
+            "start_s": ("cycle", np.array([c[0] for c in cycles], dtype=np.float64)),
+            "stop_s": ("cycle", np.array([c[1] for c in cycles], dtype=np.float64)),
+            "label": ("cycle", np.array([c[2] for c in cycles], dtype=str)),
+        },
+        attrs=signal.attrs,
+    )
+
+
+def rectified_envelope(emg: xr.DataArray, cutoff_hz: float, rate_hz: float = CLOCK_HZ) -> xr.DataArray:
+    """The plain envelope: filtered and rectified as the stage of the EMG needs it, low-passed, at `rate_hz`.
+
+    Raises
+    ------
+    SignalError, OptionError
+        If the EMG is too slow for that.
+    """
+    rate = sampling_rate(emg)
+    options = EmgConditioning(highpass_hz=min(65.0, rate / 4), resample_hz=None)
+    rectified = rectify_emg(filter_emg(emg, options), options)
+    clock = uniform_clock(float(emg.time[0]), float(emg.time[-1]), min(rate_hz, rate))
+    return resample_to(rectified, clock, cutoff_hz=cutoff_hz)
+
+
+def _starts_and_stops(events: pd.DataFrame) -> list[Cycle]:
+    starts = events[events["label"].str.contains(START, case=False, regex=True)]
+    stops = events[events["label"].str.contains(STOP, case=False, regex=True)]["time"].to_numpy(dtype=np.float64)
+    cycles = []
+    for time, label, side in starts[["time", "label", "side"]].itertuples(index=False):
+        later = stops[stops > time]
+        if later.size:
+            name = side or re.sub(START, "", label, flags=re.IGNORECASE).strip(" _-:")
+            cycles.append(Cycle(float(time), float(later[0]), name))
+    overlap = any(b.start_s < a.stop_s for a, b in itertools.pairwise(cycles))
+    return [] if overlap or len(cycles) < 2 else cycles
+
+
+def _between(times: Float[np.ndarray, " event"], label: str) -> list[Cycle]:
+    lengths = np.diff(times)
+    if not lengths.size:
+        return []
+    usual = float(np.median(lengths))
+    return [Cycle(float(a), float(b), label) for a, b in itertools.pairwise(times) if 0.5 <= (b - a) / usual <= 1.8]
+
+
+def _hand_speed(recording: Recording) -> xr.DataArray | None:
+    """Speed of the hand marker that moves most, smoothed at 6 Hz; None without one."""
+    if "markers" not in recording:
+        return None
+    markers = recording["markers"]
+    hands = [str(m) for m in markers.marker.values if re.search(HAND, str(m), re.IGNORECASE)]
+    if not hands or sampling_rate(markers) <= 12.0:
+        return None
+    speed = (differentiate(markers.sel(marker=hands), 1, 6.0) ** 2).sum("axis", skipna=False) ** 0.5
+    travelled = speed.fillna(0.0).mean("time")
+    return speed.isel(marker=int(np.argmax(travelled.values))).drop_vars("marker")
+
+
+def _period(values: Float[np.ndarray, "time column"], period_s: tuple[float, float]) -> float | None:
+    """The period in samples, or None where the signal does not repeat."""
+    n_time = len(values)
+    furthest = min(round(period_s[1] * CLOCK_HZ), n_time // 2)  # at least two whole periods
+    spectrum = np.abs(np.fft.rfft(values, 2 * n_time, axis=0)) ** 2
+    raw = np.fft.irfft(spectrum.sum(axis=1))[: furthest + 1]
+    own = raw / raw[0] * n_time / (n_time - np.arange(furthest + 1))  # unbiased: fewer products at longer lags
+    peaks, _ = sps.find_peaks(own)
+    peaks = peaks[(peaks >= period_s[0] * CLOCK_HZ) & (own[peaks] >= PERIODIC_R)]
+    if not peaks.size:
+        return None
+    good = peaks[own[peaks] >= 0.8 * own[peaks].max()]  # the first of those nearly as high: not twice the period
+    return float(good[0])

@@ -1,0 +1,161 @@
+"""Derivatives, clocks and repetitions: nothing crosses a gap, nothing moves unasked, what repeats is found."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from myodrive.conditioning.kinematics import condition_motion, differentiate, low_pass, resample_to
+from myodrive.conditioning.movements import (
+    cycles_from_events,
+    cycles_from_periodicity,
+    find_cycles,
+    movements_from_speed,
+    time_normalise,
+)
+from myodrive.errors import OptionError, SignalError
+from myodrive.recording import Recording, make_events, make_signal
+
+
+def signal(values: np.ndarray, rate_hz: float = 100.0) -> xr.DataArray:
+    columns = values[:, None] if values.ndim == 1 else values
+    names = [f"j{i}" for i in range(columns.shape[1])]
+    return make_signal(columns, ("time", "joint"), {"joint": names}, units="deg", rate_hz=rate_hz)
+
+
+@given(st.lists(st.floats(-3, 3), min_size=4, max_size=4), st.floats(3, 30))
+@settings(max_examples=15, deadline=None)
+def test_derivatives_of_a_cubic_are_exact(coefficients: list[float], cutoff_hz: float) -> None:
+    t = np.arange(0, 1, 0.01)
+    cubic = np.polynomial.Polynomial(coefficients)
+    for order in (0, 1, 2):
+        exact = cubic.deriv(order)(t) if order else cubic(t)
+        np.testing.assert_allclose(differentiate(signal(cubic(t)), order, cutoff_hz).values[:, 0], exact, atol=1e-6)
+
+
+def test_the_smoothing_passes_half_the_power_at_the_stated_cut_off_and_no_delay() -> None:
+    t = np.arange(0, 20, 0.001)
+    for hz, share in ((0.5, 1.0), (6.0, np.sqrt(0.5))):
+        wave = np.sin(2 * np.pi * hz * t)
+        smoothed = differentiate(signal(wave, 1000.0), 0, 6.0).values[2000:-2000, 0]
+        assert smoothed @ wave[2000:-2000] / 8000 == pytest.approx(share, abs=0.01)
+
+
+@given(st.integers(30, 120), st.integers(1, 30))
+@settings(max_examples=15, deadline=None)
+def test_what_lies_beyond_a_gap_changes_nothing(start: int, length: int) -> None:
+    values = np.random.default_rng(start).normal(size=200)
+    values[start : start + length] = np.nan
+    other = values.copy()
+    other[start + length :] += 100.0
+    clock = np.arange(0, 1.99, 0.013)
+    for function in (
+        lambda s: differentiate(s, 1, 10.0),
+        lambda s: low_pass(s, 10.0),
+        lambda s: resample_to(s, clock),
+    ):
+        before, after = function(signal(values)), function(signal(other))
+        inside = before.time.values < start / 100.0
+        np.testing.assert_array_equal(before.values[inside], after.values[inside])
+        missing = (before.time.values > (start - 1) / 100 + 1e-9) & (before.time.values < (start + length) / 100 - 1e-9)
+        assert np.isnan(before.values[missing]).all()
+
+
+def test_a_jump_of_the_clock_is_a_gap_and_an_uneven_clock_is_refused() -> None:
+    t = np.r_[np.arange(50) / 100, 3 + np.arange(50) / 100]
+    jumped = make_signal(t[:, None], ("time", "joint"), {"joint": ["knee"]}, units="deg", time=t)
+    assert np.nanmax(np.abs(differentiate(jumped, 1, 20.0).values - 1.0)) < 1e-6
+    assert np.isnan(resample_to(jumped, np.array([1.0, 2.0])).values).all()
+    uneven = np.cumsum(np.random.default_rng(0).uniform(0.01, 0.0145, 100))
+    rough = make_signal(uneven[:, None], ("time", "joint"), {"joint": ["knee"]}, units="deg", time=uneven)
+    with pytest.raises(SignalError, match="unevenly"):
+        differentiate(rough, 1, 6.0)
+    with pytest.raises(OptionError, match="half the sampling rate"):
+        low_pass(signal(np.zeros(100)), 60.0)
+
+
+def test_resampling_keeps_slow_signals_removes_fast_ones_and_states_its_lag() -> None:
+    t = np.arange(0, 10, 0.001)
+    slow, fast = np.sin(2 * np.pi * 2 * t), np.sin(2 * np.pi * 97 * t)
+    clock = np.arange(1, 9, 0.02)
+    placed = resample_to(signal(slow + fast, 1000.0), clock, lag_s=0.1)
+    np.testing.assert_allclose(placed.values[:, 0], np.sin(2 * np.pi * 2 * (clock + 0.1)), atol=5e-3)
+    assert placed.attrs["lag_s"] == 0.1
+
+
+def test_motion_has_angle_velocity_and_acceleration_with_units() -> None:
+    t = np.arange(0, 2, 0.01)
+    motion = condition_motion(Recording({"angles": signal(t**2)}))
+    np.testing.assert_allclose(motion["velocity"].values[:, 0], 2 * t, atol=1e-6)
+    np.testing.assert_allclose(motion["acceleration"].values[:, 0], 2.0, atol=1e-6)
+    assert motion["acceleration"].attrs["units"] == "deg/s²"
+
+
+def test_cycles_run_from_strike_to_strike_of_one_side_and_skip_a_missing_event() -> None:
+    rows = [(t, "Foot Strike", "right") for t in (0.0, 1.0, 2.1, 4.3, 5.3)] + [(0.5, "Foot Strike", "left")]
+    rows += [(0.6, "Foot Off", "right"), (1.5, "Foot Strike", "left"), (1.505, "Foot Strike", "left")]
+    found = cycles_from_events(make_events(rows))
+    right = [(c.start_s, c.stop_s) for c in found if c.label == "right"]
+    assert right == [(0.0, 1.0), (1.0, 2.1), (4.3, 5.3)]
+    assert all(c.label in ("left", "right") for c in found)
+    pairs = cycles_from_events(
+        make_events([(1, "reach start", ""), (2, "reach end", ""), (4, "reach start", ""), (6, "reach end", "")])
+    )
+    assert pairs == [(1.0, 2.0, "reach"), (4.0, 6.0, "reach")]
+    assert cycles_from_events(make_events([])) == []
+
+
+def test_movements_are_found_by_hand_speed_with_hysteresis() -> None:
+    t = np.arange(0, 10, 0.01)
+    bell = lambda centre, height: height * np.exp(-(((t - centre) / 0.3) ** 2))  # noqa: E731
+    speed = bell(2, 1.0) + bell(5, 0.8) + bell(8, 0.1)  # the last never reaches the upper threshold
+    speed += 0.07 * (np.sin(40 * t) > 0) * (abs(t - 5) < 0.5)  # and a ripple does not cut a movement in two
+    found = movements_from_speed(xr.DataArray(speed, dims="time", coords={"time": t}))
+    assert [round(0.5 * (c.start_s + c.stop_s)) for c in found] == [2, 5]
+
+
+@given(st.floats(0.6, 3.0), st.integers(0, 1000))
+@settings(max_examples=15, deadline=None)
+def test_the_period_of_what_repeats_is_found_and_noise_repeats_nothing(period_s: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    t = np.arange(0, 8 * period_s, 0.01)
+    phase = 2 * np.pi * t / period_s
+    bursts = np.stack([np.exp(3 * np.cos(phase)), np.exp(3 * np.cos(phase - 2))], axis=1)
+    found = cycles_from_periodicity(signal(bursts / bursts.max() + 0.05 * rng.normal(size=bursts.shape)))
+    assert len(found) >= 5
+    np.testing.assert_allclose([c.stop_s - c.start_s for c in found], period_s, rtol=0.12)
+    noise = low_pass(signal(rng.normal(size=(2000, 4))), 5.0)
+    assert cycles_from_periodicity(noise) == []
+
+
+def test_normalised_cycles_lie_on_each_other_and_incomplete_ones_are_marked() -> None:
+    t = np.arange(0, 10, 0.001)
+    wave = signal(np.sin(2 * np.pi * t), 1000.0)
+    matrix = time_normalise(wave, [(0.0, 1.0, "right"), (2.0, 4.0, ""), (9.5, 10.5, "")], 51)
+    assert matrix.dims == ("cycle", "phase", "joint")
+    phase = matrix.phase.values / 100
+    np.testing.assert_allclose(matrix.values[0, :, 0], np.sin(2 * np.pi * phase), atol=1e-4)
+    np.testing.assert_allclose(matrix.values[1, :, 0], np.sin(4 * np.pi * phase), atol=1e-4)
+    assert np.isnan(matrix.values[2, -1, 0]) and np.isfinite(matrix.values[2, 0, 0])
+    assert list(matrix.label.values) == ["right", "", ""]
+    assert time_normalise(wave, []).sizes["cycle"] == 0
+
+
+def test_touchdowns_of_a_treadmill_walk_are_found_without_events(shared_data) -> None:
+    folder = shared_data / "gait-santuz-treadmill"
+    table = pd.read_csv(folder / "ID0012_TW_01_raw_emg.csv.gz")
+    emg = make_signal(
+        table.iloc[:, 1:].to_numpy(),
+        ("time", "muscle"),
+        {"muscle": list(table.columns[1:])},
+        units="µV",
+        time=table.iloc[:, 0].to_numpy(),
+    )
+    truth = np.diff(pd.read_csv(folder / "ID0012_TW_01_cycles.csv")["touchdown_s"])
+    found = [c.stop_s - c.start_s for c in find_cycles(Recording({"emg": emg}))]
+    assert len(found) >= len(truth)
+    assert np.mean(found) == pytest.approx(truth.mean(), rel=0.02)
