@@ -12,12 +12,13 @@ from pydantic import BaseModel, ConfigDict
 
 from myodrive.activation import Activation
 from myodrive.conditioning.emg import EmgConditioning
+from myodrive.conditioning.movements import find_cycles
 from myodrive.conditioning.quality import check_emg, mask_emg
 from myodrive.errors import MyodriveError, OptionError, SignalError
 from myodrive.estimator import Estimator, estimators, versions
 from myodrive.evaluation.result import MethodText, RecordingResult, StudyResult
 from myodrive.evaluation.scores import score_recording
-from myodrive.evaluation.summary import summarise
+from myodrive.evaluation.summary import summarise, summarise_bursts
 from myodrive.io import StudyEntry, read, study_files, write
 from myodrive.recording import Recording, Study
 from myodrive.safe_write import safe_write_folder, safe_write_text
@@ -221,7 +222,10 @@ def _estimate_group(
 def _scored(result: RecordingResult) -> RecordingResult:
     import dataclasses
 
-    summaries = [summarise(activation, result.recording) for activation in result.estimates.values()]
+    masked = result.recording.with_signal("emg", mask_emg(result.recording["emg"], result.findings))
+    cycles = find_cycles(masked)
+    summaries = [summarise(activation, masked, cycles) for activation in result.estimates.values()]
+    summaries = [table for table in [summarise_bursts(masked), *summaries] if len(table)]
     return dataclasses.replace(
         result,
         scores=score_recording(result.recording, result.estimates),

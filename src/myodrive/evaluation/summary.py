@@ -25,7 +25,9 @@ COLUMNS = (
 ENERGY_OPERATOR = "energy-operator"  # what the column ``method`` says of bursts found in the raw EMG
 
 
-def summarise(activation: Activation, recording: Recording) -> pd.DataFrame:
+def summarise(
+    activation: Activation, recording: Recording, cycles: Sequence[tuple[float, float, str]] | None = None
+) -> pd.DataFrame:
     """Peak, mean and integral per trial and per cycle, bursts by double threshold, and co-contraction.
 
     Parameters
@@ -33,7 +35,9 @@ def summarise(activation: Activation, recording: Recording) -> pd.DataFrame:
     activation : Activation
         Only what is ``valid`` counts.
     recording : Recording
-        What it was estimated from: its labels, and the cycles that `find_cycles` finds in it.
+        What it was estimated from.
+    cycles : sequence of (start_s, stop_s, label), optional
+        By default those that `find_cycles` finds in the recording.
 
     Returns
     -------
@@ -44,7 +48,8 @@ def summarise(activation: Activation, recording: Recording) -> pd.DataFrame:
     """
     valid = activation.activation.where(activation.valid)
     trials = [valid.isel(trial=i) for i in range(valid.sizes["trial"])] if "trial" in valid.dims else [valid]
-    cycles = find_cycles(recording) if len(trials) == 1 else []
+    if cycles is None:
+        cycles = find_cycles(recording) if len(trials) == 1 else []
     rows: list[tuple[Any, ...]] = []
     for number, trial in enumerate(trials, start=1):
         part = "trial" if len(trials) == 1 else f"trial {number}"
