@@ -1,29 +1,155 @@
-"""The quality check of each EMG channel, before anything else: it reports and masks; it never silently repairs."""
+"""The quality check of each EMG channel, before anything else: it reports and masks; it never silently repairs.
+
+What each kind of finding means, its threshold with the reason, and how often it is right on real recordings: docs/quality.md.
+"""
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Iterator
 
+import numpy as np
 import xarray as xr
 
+from myodrive.conditioning.quality_noise import judge_noise
+from myodrive.conditioning.quality_spectrum import find_drift, find_mains, find_rate, find_unfiltered
+from myodrive.conditioning.quality_types import Channel, Finding, in_volts
+from myodrive.conditioning.quality_waveform import find_artefacts, find_envelope_artefacts, find_saturated
+from myodrive.recording import gap_free_runs, sampling_rate
 
-@dataclasses.dataclass(frozen=True)
-class Finding:
-    """One thing that the quality check found in one channel."""
-
-    muscle: str  # the channel's label; "" for the whole recording
-    kind: str  # "unplugged", "saturated", "artefact", "mains", "drift", "duplicate", "rate", "unit", …
-    masked: bool  # whether the channel, or the stretch, is kept out of every estimate
-    text: str  # one plain sentence with the number that decided
-    start_s: float = float("nan")  # of a stretch; NaN for the whole channel
-    stop_s: float = float("nan")
+SHORTEST_S = 0.25  # below this a spectrum has no line at 50 Hz to tell from its neighbours
+IDENTICAL = 0.999  # |correlation|; a copy with another gain and rounding has more, neighbouring electrodes have less
+# Peaks of surface EMG are between some 10 µV and 5 mV, of fine wires up to 10 mV (Merletti & Farina 2016,
+# 10.1002/9781119082934); what lies outside has another unit, or the amplifier's gain in it.
+LARGEST_PEAK_V, SMALLEST_PEAK_V = 20e-3, 2e-6
 
 
 def check_emg(emg: xr.DataArray) -> tuple[Finding, ...]:
-    """Everything doubtful about the channels of one recording."""
-    return ()
+    """Everything doubtful about the channels of one recording.
+
+    Raw and filtered EMG is judged by amplitude, waveform and spectrum; what is rectified or an envelope already only by
+    what still makes sense there: missing samples, constant channels, copies, rails, isolated artefacts, sign and unit.
+
+    Parameters
+    ----------
+    emg : DataArray (time, muscle)
+        Any unit; missing samples are NaN. The attribute ``stage`` says what it is; "raw" without one.
+
+    Returns
+    -------
+    tuple of Finding
+        In the order of the channels; what concerns the whole recording comes last, with `muscle` "".
+    """
+    findings: list[Finding] = []
+    judged: list[Channel] = []
+    for i in range(emg.sizes["muscle"]):
+        channel = _channel(emg, i)
+        unusable = list(_missing_or_constant(channel))
+        findings += unusable
+        if not any(f.kind in ("empty", "constant", "short") for f in unusable):
+            judged.append(channel)
+    checks = _check_raw if emg.attrs.get("stage", "raw") in ("raw", "filtered") else _check_envelope
+    found = checks(judged)
+    muscles = [str(m) for m in emg.muscle.values]
+    every = [*findings, *found, *_duplicates(judged, found)]
+    return tuple(sorted(every, key=lambda f: muscles.index(f.muscle) if f.muscle else len(muscles)))
 
 
 def mask_emg(emg: xr.DataArray, findings: tuple[Finding, ...]) -> xr.DataArray:
-    """The EMG with NaN wherever a finding says so."""
-    return emg
+    """The EMG with NaN wherever a finding is `masked`: the whole channel, or its stretch from `start_s` to `stop_s`."""
+    masked = [f for f in findings if f.masked]
+    if not masked:
+        return emg
+    values = np.array(emg.values, dtype=np.result_type(emg.dtype, np.float32))
+    time = emg.time.values
+    for finding in masked:
+        column = [str(m) for m in emg.muscle.values].index(finding.muscle)
+        whole = np.isnan(finding.start_s)
+        rows = slice(None) if whole else (time >= finding.start_s) & (time <= finding.stop_s)
+        values[rows, column] = np.nan
+    return emg.copy(data=values)
+
+
+def _channel(emg: xr.DataArray, i: int) -> Channel:
+    values = np.asarray(emg.values[:, i], dtype=np.float64)
+    values = np.where(np.isfinite(values), values, np.nan)
+    time = emg.time.values
+    runs = gap_free_runs(time, np.isfinite(values))
+    return Channel(str(emg.muscle.values[i]), values, time, runs, sampling_rate(emg), str(emg.attrs.get("units", "")))
+
+
+def _missing_or_constant(channel: Channel) -> Iterator[Finding]:
+    finite = channel.values[np.isfinite(channel.values)]
+    if finite.size == 0:
+        yield channel.finding("empty", "no sample of it is a number", masked=True)
+        return
+    gaps = len(channel.runs) - 1
+    lost_s = (channel.values.size - finite.size) / channel.rate_hz
+    if gaps or lost_s:
+        yield channel.finding("missing", f"{lost_s:.3g} s of it are missing, with {gaps} gaps inside", masked=False)
+    if np.ptp(finite) == 0:
+        yield channel.finding("constant", f"every sample is {finite[0]:g}", masked=True)
+    elif max(r.stop - r.start for r in channel.runs) < SHORTEST_S * channel.rate_hz:
+        text = f"no stretch without a gap is as long as {SHORTEST_S:g} s: too short to be judged"
+        yield channel.finding("short", text, masked=False)
+
+
+def _check_raw(channels: list[Channel]) -> list[Finding]:
+    findings: list[Finding] = []
+    for channel in channels:
+        findings += find_saturated(channel)
+        if np.nanmin(channel.values) >= 0:
+            text = (
+                "it is never negative: it looks rectified already; if so, say so with --already rectified or envelope"
+            )
+            findings.append(channel.finding("stage", text, masked=False))
+            continue
+        findings += [*find_mains(channel), *find_drift(channel), *find_unfiltered(channel), *find_artefacts(channel)]
+    findings += judge_noise(channels, findings)
+    sound = [c for c in channels if not any(f.muscle == c.muscle and f.kind in NOT_EMG for f in findings)]
+    return [*findings, *_unit(sound), *find_rate(sound)]
+
+
+NOT_EMG = ("unplugged", "silent", "saturated", "stage")
+
+
+def _check_envelope(channels: list[Channel]) -> list[Finding]:
+    findings = [f for c in channels for f in find_saturated(c, both_rails=False)] + find_envelope_artefacts(channels)
+    for channel in channels:
+        if np.nanmin(channel.values) < -1e-3 * np.nanmax(np.abs(channel.values)):
+            text = "it has negative samples: it is declared rectified or an envelope, but looks raw"
+            findings.append(channel.finding("stage", text, masked=False))
+    return findings
+
+
+def _unit(channels: list[Channel]) -> Iterator[Finding]:
+    """One finding for the recording: amplitudes that no muscle gives in the declared unit."""
+    factor = in_volts(channels[0].units) if channels else None
+    if factor is None:
+        return
+    peak = factor * float(np.median([np.quantile(np.abs(c.above_20_hz), 0.999) for c in channels]))
+    if not SMALLEST_PEAK_V <= peak <= LARGEST_PEAK_V:
+        text = (
+            f"the EMG peaks at {peak:.2g} V if the unit '{channels[0].units}' is right, and muscles give 10 µV to 5 mV: "
+            "another unit, or the amplifier's gain is still in it"
+        )
+        yield Finding("", "unit", False, text)
+
+
+def _duplicates(channels: list[Channel], found: list[Finding]) -> Iterator[Finding]:
+    """Copies of an earlier channel, up to gain and sign. Both stay: the copy is honest data, but no second witness."""
+    noise = {f.muscle for f in found if f.kind in ("unplugged", "saturated")}
+    kept = [c for c in channels if c.muscle not in noise]
+    for j, later in enumerate(kept):
+        for earlier in kept[:j]:
+            both = np.isfinite(earlier.values) & np.isfinite(later.values)
+            if both.sum() < 3 or not _alike(earlier.values[both], later.values[both]):
+                continue
+            text = f"it is a copy of {earlier.muscle} (up to gain): no independent muscle"
+            yield later.finding("duplicate", text, masked=False)
+            break
+
+
+def _alike(a: np.ndarray, b: np.ndarray) -> bool:
+    a, b = a - a.mean(), b - b.mean()
+    norm = np.sqrt((a @ a) * (b @ b))
+    return bool(norm > 0 and abs(a @ b) > IDENTICAL * norm)

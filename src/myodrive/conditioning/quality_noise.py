@@ -1,0 +1,67 @@
+"""Quality by noise: is there a muscle on this channel at all, and if not, is the electrode off or the muscle silent?
+
+Two facts separate the three. Tissue is a low-pass: EMG is far less dense at 300 to 400 Hz than at 60 to 150 Hz, and it
+comes in bursts. And an electrode on skin adds noise of its own, some µV that fall with frequency (Huigen et al. 2002,
+10.1007/BF02344216), while an input without electrodes has only the amplifier's noise, which is white.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from myodrive.conditioning.quality_types import Channel, Finding, in_volts
+
+LOWEST_RATE_HZ = 800.0  # below it the upper band is not there
+EMG_TILT = 0.25  # density at 300–400 Hz to density at 60–150 Hz; surface EMG .001 to .15, fine wires up to .3
+WHITE_TILT = 0.65  # white noise has 1, electrodes on skin .3 to .6
+STEADY = 2.0  # loud to quiet stretches; noise alone has 1.1 to 1.5
+ORDINARY_NOISE_V = (0.7e-6, 20e-6)  # RMS of an electrode on skin, 20 to 450 Hz; an open amplifier alone has less
+
+
+def judge_noise(channels: list[Channel], findings: list[Finding]) -> list[Finding]:
+    """Channels of noise: "unplugged" is masked; "silent", noise as an electrode on a resting muscle has, is not."""
+    clipped = {f.muscle for f in findings if f.kind == "stage" or (f.kind == "saturated" and f.masked)}
+    judged = [c for c in channels if c.rate_hz >= LOWEST_RATE_HZ and c.muscle not in clipped]
+    noisy = [c for c in judged if _is_noise(c)]
+    loud = [_rms(c) for c in judged if c not in noisy]
+    return [_verdict(c, float(np.median(loud)) if loud else np.inf) for c in noisy]
+
+
+def _verdict(channel: Channel, level_of_emg: float) -> Finding:
+    tilt, rms = _tilt(channel), _rms(channel)
+    factor = in_volts(channel.units)
+    ordinary = factor is not None and ORDINARY_NOISE_V[0] <= rms * factor <= ORDINARY_NOISE_V[1]
+    level = f"{rms:.2g} {channel.units} RMS"
+    if tilt >= WHITE_TILT and not ordinary:
+        text = (
+            f"unplugged: white noise ({level}), as dense at 300 to 400 Hz as at 60 to 150 Hz (ratio {tilt:.2f}), no EMG"
+        )
+        return channel.finding("unplugged", text, masked=True)
+    if rms > level_of_emg:
+        text = f"unplugged: steady noise ({level}) louder than the EMG of the other channels"
+        return channel.finding("unplugged", text, masked=True)
+    text = f"no activity seen: steady noise ({level}) such as an electrode on a resting muscle has"
+    return channel.finding("silent", text, masked=False)
+
+
+def _is_noise(channel: Channel) -> bool:
+    tilt = _tilt(channel)
+    return tilt >= WHITE_TILT or (tilt >= EMG_TILT and _burstiness(channel) < STEADY)
+
+
+def _tilt(channel: Channel) -> float:
+    emg = channel.density(60.0, 150.0)
+    return channel.density(300.0, 0.4 * channel.rate_hz if channel.rate_hz < 1000 else 400.0) / emg if emg > 0 else 0.0
+
+
+def _burstiness(channel: Channel) -> float:
+    """Loud to quiet: the 95th to the 10th percentile of the mean rectified EMG in stretches of 0.1 s."""
+    n = round(0.1 * channel.rate_hz)
+    rectified = np.abs(channel.above_20_hz)
+    stretches = rectified[: rectified.size // n * n].reshape(-1, n).mean(axis=1)
+    quiet, loud = np.quantile(stretches, [0.1, 0.95])
+    return float(loud / quiet) if quiet > 0 else np.inf
+
+
+def _rms(channel: Channel) -> float:
+    return float(np.sqrt(np.mean(channel.above_20_hz**2)))

@@ -1,0 +1,90 @@
+"""The quality check finds each simulated fault, and only that one, and never touches the signal itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+from scipy import signal as sps
+
+from myodrive.conditioning.quality import Finding, check_emg, mask_emg
+from myodrive.recording import make_signal
+
+RATE = 2000.0
+
+
+def simulated(seconds: float = 6.0, n: int = 3, *, stage: str = "raw", units: str = "V", seed: int = 0) -> xr.DataArray:
+    """Bursts of band-limited noise, 100 µV, with the noise of an electrode, 3 µV, as a model of sound EMG."""
+    key = np.random.default_rng(seed)
+    n_time = int(seconds * RATE)
+    time = np.arange(n_time) / RATE
+    tissue = sps.butter(2, [30, 130], "bandpass", fs=RATE, output="sos")
+    noise = sps.sosfilt(tissue, key.normal(size=(n_time, n)), axis=0)
+    noise /= noise.std()
+    bursts = np.clip(np.sin(2 * np.pi * (0.7 * time[:, None] + np.arange(n) / n)), 0, None) ** 2
+    skin = sps.lfilter([1.0], [1.0, -0.55], key.normal(size=(n_time, n)), axis=0)
+    values = 100e-6 * bursts * noise + 3e-6 * skin / skin.std()
+    labels = {"muscle": [f"m{i}" for i in range(n)]}
+    return make_signal(values, ("time", "muscle"), labels, units=units, rate_hz=RATE, stage=stage)
+
+
+def spoiled(fault: str) -> xr.DataArray:
+    """The same with one fault in channel m1."""
+    emg = simulated()
+    x, time = emg.values, emg.time.values
+    key = np.random.default_rng(1)
+    if fault == "unplugged":
+        x[:, 1] = 100e-6 * key.normal(size=time.size)
+    elif fault == "silent":
+        skin = sps.lfilter([1.0], [1.0, -0.55], key.normal(size=time.size))
+        x[:, 1] = 3e-6 * skin
+    elif fault == "saturated":
+        x[:, 1] = np.clip(x[:, 1], -60e-6, 60e-6)
+    elif fault == "mains":
+        x[:, 1] += 40e-6 * np.sin(2 * np.pi * 60 * time)
+    elif fault == "drift":
+        x[:, 1] += 300e-6 * np.sin(2 * np.pi * 0.3 * time)
+    elif fault == "unfiltered":
+        slow = sps.sosfilt(sps.butter(2, [5, 15], "bandpass", fs=RATE, output="sos"), key.normal(size=time.size))
+        x[:, 1] += 60e-6 * slow / slow.std()
+    elif fault == "artefact":
+        x[:, 1] += 5e-3 * np.exp(-(time - 3.0) / 0.05) * (time >= 3.0)
+    elif fault == "duplicate":
+        x[:, 1] = -0.4 * x[:, 0]
+    elif fault == "constant":
+        x[:, 1] = 1e-3
+    elif fault == "empty":
+        x[:, 1] = np.nan
+    elif fault == "missing":
+        x[2000:2100, 1] = np.nan
+    elif fault == "stage":
+        x[:, 1] = np.abs(x[:, 1])
+    return emg
+
+
+def kinds(emg: xr.DataArray) -> set[tuple[str, str]]:
+    return {(f.muscle, f.kind) for f in check_emg(emg)}
+
+
+@pytest.mark.parametrize(
+    "fault",
+    "unplugged silent saturated mains drift unfiltered artefact duplicate constant empty missing stage".split(),
+)
+def test_each_simulated_fault_is_found_in_its_channel_and_nowhere_else(fault: str) -> None:
+    found = kinds(spoiled(fault))
+    assert ("m1", fault) in found
+    assert {muscle for muscle, _ in found} == {"m1"}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_sound_emg_has_no_finding(seed: int) -> None:
+    assert check_emg(simulated(seed=seed)) == ()
+
+
+def test_an_empty_tuple_of_findings_changes_nothing_and_a_mask_hides_only_its_stretch() -> None:
+    emg = simulated()
+    assert mask_emg(emg, ()).identical(emg)
+    found = (Finding("m1", "artefact", True, "", 1.0, 2.0), Finding("m0", "drift", False, ""))
+    hidden = np.isnan(mask_emg(emg, found).values)
+    assert hidden[:, [0, 2]].sum() == 0
+    assert hidden[:, 1].sum() == pytest.approx(RATE, abs=1)
