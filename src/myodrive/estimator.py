@@ -11,7 +11,7 @@ import platform
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import xarray as xr
@@ -26,6 +26,7 @@ from myodrive.recording import Recording, Study, data_hash, gap_free_runs
 from myodrive.safe_write import safe_write_folder
 
 Trials = Recording | Study | xr.DataArray
+Own = TypeVar("Own", bound="Estimator")  # Self, in the form that run-time type checks understand
 FORMAT = 1  # of the folder that `save` writes
 
 
@@ -100,7 +101,7 @@ class Estimator:
 
     # -- what a user calls -------------------------------------------------------------------------------------------
 
-    def fit(self, data: Trials) -> Self:
+    def fit(self: Own, data: Trials) -> Own:
         """Learn from all training trials: the normalisation first, then whatever the method has to learn.
 
         Parameters
@@ -165,7 +166,7 @@ class Estimator:
         return safe_write_folder(folder, write)
 
     @classmethod
-    def load(cls, folder: str | Path) -> Self:
+    def load(cls: type[Own], folder: str | Path) -> Own:
         """The inverse of `save`.
 
         Raises
@@ -199,12 +200,12 @@ class Estimator:
         """The options by name."""
         return {name: getattr(self.config, name) for name in self.Config.model_fields}
 
-    def set_params(self, **options: Any) -> Self:
+    def set_params(self: Own, **options: Any) -> Own:
         """Change options; what was learned is forgotten by the next `fit`."""
         type(self).__init__(self, **{**self.get_params(), **options})
         return self
 
-    def __sklearn_clone__(self) -> Self:
+    def __sklearn_clone__(self: Own) -> Own:
         return type(self)(**self.get_params())
 
     def __repr__(self) -> str:

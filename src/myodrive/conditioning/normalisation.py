@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Self
 
 import numpy as np
 import xarray as xr
@@ -30,7 +29,7 @@ class Normalisation(BaseModel):
     units: str = ""
 
     @classmethod
-    def fit(cls, trials: Sequence[xr.DataArray], options: EmgConditioning, *, mvc: Sequence[xr.DataArray] = ()) -> Self:
+    def fit(cls, trials: Sequence[xr.DataArray], options: EmgConditioning, *, mvc: Sequence[xr.DataArray] = ()) -> Normalisation:
         """Learn from rectified trials (time, muscle), or, relative to a maximum contraction, from the trials `mvc`."""
         together = np.concatenate([t.values for t in trials])
         # One muscle of zeros, or of NaN only, has no scale: it stays NaN and is reported as not valid.
