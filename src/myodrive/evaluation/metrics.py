@@ -225,7 +225,8 @@ class MonotoneCalibration:
     Fit it on one half of a recording and score on the other. Beyond the values that it has seen it stays constant.
     """
 
-    knots: tuple[tuple[Float[np.ndarray, " knot"], Float[np.ndarray, " knot"]], ...]  # (estimate, truth) per muscle
+    # (estimate, truth) per muscle; each has as many knots as its curve needs
+    knots: tuple[tuple[Float[np.ndarray, " _knot"], Float[np.ndarray, " _knot"]], ...]
 
     @classmethod
     def fit(cls, estimate: Float[np.ndarray, "time muscle"], truth: Float[np.ndarray, "time muscle"]) -> Any:

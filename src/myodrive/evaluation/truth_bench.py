@@ -1,0 +1,260 @@
+"""Every estimator against recordings whose activation is known, beside floors that know the truth."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import itertools
+import json
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+from myodrive.errors import OptionError
+from myodrive.estimator import estimators, versions
+from myodrive.evaluation.truth_result import BenchResult, Options, without_nan
+from myodrive.evaluation.truth_scoring import TruthScore, score_against_truth
+from myodrive.recording import Recording
+from myodrive.safe_write import safe_write_text
+from myodrive.truth import SCENARIOS, simulate_recording
+
+Step = Callable[[str, int, int], None]  # what is being done, recordings done, recordings in all
+
+N_LATENTS = 4
+CUTOFFS_HZ = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0)
+
+FULL_SETTINGS: dict[str, Options] = {"lfads": {"minutes": 4.0}}
+QUICK_SETTINGS: dict[str, Options] = {"lfads": {"minutes": 0.2}}
+
+
+@dataclasses.dataclass(frozen=True)
+class Contender:
+    """A row of the table: an estimator with its options, or several sets of options of which the truth picks the best."""
+
+    method: str
+    candidates: tuple[Options, ...] = ({},)
+
+
+FLOORS = {
+    "low-pass-10hz": Contender("low-pass", ({"cutoff_hz": 10.0},)),
+    "oracle-lowpass": Contender("low-pass", tuple({"cutoff_hz": c} for c in CUTOFFS_HZ)),
+    "oracle-whitened": Contender("whitened", tuple({"cutoff_hz": c} for c in CUTOFFS_HZ)),
+    "oracle-nmf": Contender("synergies", tuple({"cutoff_hz": c, "rank": N_LATENTS} for c in CUTOFFS_HZ)),
+}
+"""A fixed filter, and three that are given what nobody has: the best cut-off, and the true rank."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One simulated recording."""
+
+    scenario: str
+    seed: int
+    snr_db: float
+    n_muscles: int
+    duration_s: float
+
+    @property
+    def name(self) -> str:
+        return f"{self.scenario}-{self.n_muscles}muscles-{self.snr_db:g}dB-{self.duration_s:g}s-seed{self.seed}"
+
+    def simulate(self) -> Recording:
+        return simulate_recording(
+            self.scenario,
+            seed=self.seed,
+            snr_db=self.snr_db,
+            n_muscles=self.n_muscles,
+            n_latents=N_LATENTS,
+            duration_s=self.duration_s,
+        )
+
+
+def run_truth_bench(
+    *,
+    quick: bool = False,
+    methods: Sequence[str] | None = None,
+    scenarios: Sequence[str] | None = None,
+    seeds: Collection[int] | None = None,
+    snr_db: Collection[float] | None = None,
+    n_muscles: Collection[int] | None = None,
+    duration_s: float = 60.0,
+    settings: dict[str, Options] | None = None,
+    folder: str | Path | None = None,
+    json_path: str | Path | None = None,
+    workers: int | None = None,
+    progress: Step = lambda what, done, total: None,
+) -> BenchResult:
+    """Score estimators and floors over scenarios × seeds × signal-to-noise ratios × numbers of muscles.
+
+    An estimator sees the EMG of the whole recording and nothing else. What fails is a row with its reason.
+
+    Parameters
+    ----------
+    quick : bool
+        Two recordings of the scenario "reference" (20 dB, 8 muscles) with little time for LFADS, unless said otherwise.
+    methods : sequence of str, optional
+        Estimators and floors; all of both by default.
+    scenarios, seeds, snr_db, n_muscles : optional
+        By default all scenarios, the seeds 0 to 9, (10, 20, 30) dB, (4, 8, 16) muscles.
+    duration_s : float
+        Of each recording.
+    settings : dict, optional
+        Options for each method: ``{"lfads": {"minutes": 2}}``.
+    folder : path, optional
+        Keeps one JSON for each recording as soon as it is done; what is in it already is not computed again.
+    json_path : path, optional
+        Where to write the result.
+    workers : int, optional
+        Processes; one per core by default. 1 stays in this one.
+    progress : callable
+        Told what was done, how many recordings are done and how many there are.
+
+    Raises
+    ------
+    OptionError
+        If a method or a scenario is unknown.
+    """
+    settings = {**(QUICK_SETTINGS if quick else FULL_SETTINGS), **(settings or {})}
+    contenders = _contenders(methods, settings)
+    chosen = list(scenarios or (("reference",) if quick else SCENARIOS))
+    for scenario in chosen:
+        if scenario not in SCENARIOS:
+            raise OptionError(f"no scenario '{scenario}'. There are: {', '.join(SCENARIOS)}.")
+    cases = [
+        Case(scenario, seed, float(snr), n, duration_s)  # seeds outermost: a run that is stopped has all conditions
+        for seed, snr, n, scenario in itertools.product(
+            seeds or (range(2) if quick else range(10)),
+            snr_db or ((20.0,) if quick else (20.0, 10.0, 30.0)),
+            n_muscles or ((8,) if quick else (8, 4, 16)),
+            chosen,
+        )
+    ]
+    scores: list[dict[str, Any]] = []
+    for done, (case, found) in enumerate(_run_all(cases, contenders, folder, workers), start=1):
+        scores += found
+        progress(case.name, done, len(cases))
+    order = {case.name: i for i, case in enumerate(cases)}
+    result = BenchResult(sorted(scores, key=lambda score: order[score["recording"]]), settings)
+    if json_path is not None:
+        safe_write_text(json_path, result.to_json())
+    return result
+
+
+def run_case(case: Case, contenders: dict[str, Contender], folder: Path | None) -> list[dict[str, Any]]:
+    """Score every contender on one recording; what the folder has of it already is taken from there."""
+    file = folder / f"{case.name}.json" if folder else None
+    known = _read_scores(file) if file else {}
+    recording = None
+    for name, contender in contenders.items():
+        key = _key(case, contender)
+        if known.get(name, {}).get("key") == key:
+            continue
+        recording = recording or case.simulate()
+        known[name] = {"recording": case.name, **dataclasses.asdict(case), "estimator": name, "key": key}
+        known[name].update(_score(contender, recording))
+        if file:
+            safe_write_text(file, json.dumps(without_nan(list(known.values())), indent=1))
+    return [known[name] for name in contenders]
+
+
+def _score(contender: Contender, recording: Recording) -> dict[str, Any]:
+    """The best score of the candidates, or why there is none."""
+    start = time.process_time()
+    blind = recording.replace(signals={"emg": recording["emg"]})
+    best: dict[str, Any] = {}
+    try:
+        for options in contender.candidates:
+            estimator = estimators("from_emg")[contender.method](**options)
+            estimate = estimator.fit(blind).estimate(blind)
+            score = score_against_truth(estimate, recording)
+            if not best or score.r2 > best["r2"]:
+                best = {**dataclasses.asdict(score), "level": estimate.interval_level, "options": options}
+    except Exception as error:  # whatever an estimator stumbles over is a finding about it, not the end of the bench
+        return {"failed": f"{type(error).__name__}: {error}", "seconds": time.process_time() - start}
+    return {**best, "seconds": time.process_time() - start}
+
+
+def _contenders(methods: Sequence[str] | None, settings: dict[str, Options]) -> dict[str, Contender]:
+    known = {name: Contender(name) for name in estimators("from_emg")}
+    known.update({name: floor for name, floor in FLOORS.items() if floor.method in known})
+    for name in [*(methods or ()), *settings]:
+        if name not in known and name not in FULL_SETTINGS:
+            raise OptionError(f"no method '{name}'. There are: {', '.join(known)}.", where="methods")
+    return {
+        name: dataclasses.replace(
+            known[name], candidates=tuple({**c, **settings.get(name, {})} for c in known[name].candidates)
+        )
+        for name in methods or known
+    }
+
+
+def _run_all(
+    cases: list[Case], contenders: dict[str, Contender], folder: str | Path | None, workers: int | None
+) -> Iterator[tuple[Case, list[dict[str, Any]]]]:
+    where = Path(folder) if folder else None
+    n_workers = min(workers or os.cpu_count() or 1, len(cases))
+    if n_workers == 1:
+        for case in cases:
+            yield case, run_case(case, contenders, where)
+        return
+    context = multiprocessing.get_context("spawn")  # forking a process that has started JAX can hang it
+    with _one_thread_each(), ProcessPoolExecutor(n_workers, mp_context=context) as pool:
+        waiting = {pool.submit(run_case, case, contenders, where): case for case in cases}
+        try:
+            for future in as_completed(waiting):
+                yield waiting[future], _outcome(future, waiting[future], contenders)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _outcome(
+    future: Future[list[dict[str, Any]]], case: Case, contenders: dict[str, Contender]
+) -> list[dict[str, Any]]:
+    try:
+        return future.result()
+    except Exception as error:  # the process died: out of memory, or killed
+        about = {"recording": case.name, **dataclasses.asdict(case), "failed": f"{type(error).__name__}: {error}"}
+        return [{**about, "estimator": name, "seconds": float("nan")} for name in contenders]
+
+
+@contextlib.contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Child processes that start in here compute on one thread: several on each core would only wait for each other."""
+    wanted = {
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "XLA_FLAGS": os.environ.get("XLA_FLAGS", "") + " --xla_cpu_multi_thread_eigen=false",
+    }
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _key(case: Case, contender: Contender) -> str:
+    """Changes with whatever decides a score: the scenario, the options, the version."""
+    scenario = SCENARIOS[case.scenario].model_dump(mode="json")
+    decides = [dataclasses.asdict(case), scenario, dataclasses.asdict(contender), versions()["myodrive"]]
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _read_scores(file: Path) -> dict[str, dict[str, Any]]:
+    """The scores of a recording by estimator; nothing where there is no file or it is not one of these."""
+    try:
+        entries = json.loads(file.read_text(encoding="utf-8"))
+        fields = [f.name for f in dataclasses.fields(TruthScore)] + ["level", "seconds"]
+        nan = {name: float("nan") for name in fields}
+        return {e["estimator"]: {k: nan.get(k, v) if v is None else v for k, v in e.items()} for e in entries}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
