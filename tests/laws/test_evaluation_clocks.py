@@ -33,9 +33,9 @@ def test_irregular_pulses_give_offset_and_drift_though_some_are_missing_and_some
     found = align_by_trigger(device, reference)
     ends = np.array([device.min(), device.max()])
     moved = found.offset_s + (1 + found.drift) * ends
-    assert np.abs(moved - offset - (1 + drift) * ends).max() < 3 * found.error_s
+    assert np.abs(moved - offset - (1 + drift) * ends).max() < 5 * found.error_s
     assert 0.0004 < found.error_s < 0.002
-    assert found.n_points >= 35
+    assert found.n_points >= 25
 
 
 def test_evenly_spaced_pulses_are_refused_until_the_offset_is_roughly_stated() -> None:
@@ -74,11 +74,11 @@ def test_a_shared_signal_gives_offset_and_drift_within_the_stated_error(seed: in
     clock = np.arange(0, 65, 1 / 200)
     reference = np.interp(clock, fine, truth) + 0.3 * rng.normal(size=clock.size)
     reference[3000:3300] = np.nan
-    found = align_by_shared_signal(channel(device, 500.0), channel(reference, 200.0))
+    found = align_by_shared_signal(channel(device, 500.0), channel(reference, 200.0), window_s=4.0)
     ends = np.array([0.0, 60.0])
     moved = found.offset_s + (1 + found.drift) * ends
-    assert found.n_points >= 4
-    assert np.abs(moved - offset - (1 + drift) * ends).max() < max(5 * found.error_s, 2e-4)
+    assert found.n_points >= 10
+    assert np.abs(moved - offset - (1 + drift) * ends).max() < 5 * found.error_s
     assert found.error_s < 2e-3
 
 
