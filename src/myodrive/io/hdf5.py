@@ -1,0 +1,96 @@
+"""Any HDF5 file: its datasets by name and shape, their attributes as labels, rates and units."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from myodrive.errors import FileError
+from myodrive.io.arrays import recording_from_arrays
+from myodrive.io.opening import AS_FOUND, Choice, budget, check_path, file_hash, too_large
+from myodrive.recording import Recording, Source
+
+MAGIC = b"\x89HDF\r\n\x1a\n"
+_RATE_ATTRIBUTES = ("rate_hz", "rate", "fs", "sampling_rate", "sampling_frequency", "sfreq")
+_LABEL_ATTRIBUTES = ("labels", "channels", "channel_names", "names", "muscles", "columns")
+_UNIT_ATTRIBUTES = ("units", "unit")
+_MOST_DATASETS = 100_000
+
+
+def read_hdf5(path: str | Path, choice: Choice = AS_FOUND) -> Recording:
+    """Read an HDF5 file of any making. See `myodrive.io.arrays` for how its datasets are understood.
+
+    Raises
+    ------
+    FileError
+        If it is damaged, would fill the memory, or holds no samples over time.
+    """
+    path = check_path(path)
+    check_size(path)
+    arrays: dict[str, Any] = {}
+
+    def collect(name: str, item: h5py.Dataset | h5py.Group) -> None:
+        for attribute, value in item.attrs.items():
+            for words, ending in (
+                (_RATE_ATTRIBUTES, "rate_hz"),
+                (_LABEL_ATTRIBUTES, "labels"),
+                (_UNIT_ATTRIBUTES, "units"),
+            ):
+                if attribute.lower() in words:
+                    arrays[f"{name}_{ending}" if name else ending] = _plain(value)
+        if isinstance(item, h5py.Dataset) and item.dtype.kind in "fiubOS" and item.dtype.names is None:
+            arrays[name] = _plain(item[()])
+
+    with _opened(path) as file:
+        collect("", file)
+        _visit(path, file, collect)
+    return recording_from_arrays(arrays, choice, name=path.name, source=Source(path.name, file_hash(path), "hdf5"))
+
+
+def check_size(path: Path) -> None:
+    """Refuse a file whose datasets would fill the memory, before any is loaded: their shapes are only claims."""
+    total = 0
+
+    def add(_: str, item: h5py.Dataset | h5py.Group) -> None:
+        nonlocal total
+        if isinstance(item, h5py.Dataset):
+            total += item.nbytes
+
+    with _opened(path) as file:
+        _visit(path, file, add)
+    if total > budget(path):
+        raise too_large(path)
+
+
+def damaged(path: Path, error: Exception) -> FileError:
+    """The refusal of a file that the HDF5 library cannot read."""
+    said = " ".join(str(error).split())[:120] or type(error).__name__
+    return FileError(f"is damaged or cut short and cannot be read ({said}).", where=path, remedy="Copy it again.")
+
+
+def _opened(path: Path) -> h5py.File:
+    try:
+        return h5py.File(path, "r")
+    except (OSError, RuntimeError, KeyError, ValueError) as error:
+        raise damaged(path, error) from error
+
+
+def _visit(path: Path, file: h5py.File, function: Any) -> None:
+    try:
+        file.visititems(function)
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, UnicodeDecodeError, OverflowError) as error:
+        if isinstance(error, FileError):
+            raise
+        raise damaged(path, error) from error
+
+
+def _plain(value: Any) -> Any:
+    """Bytes and text as lists of str."""
+    array = np.asarray(value)
+    if array.dtype.kind in "SO":
+        words = [v.decode("utf-8", errors="replace") if isinstance(v, bytes) else str(v) for v in array.ravel()]
+        return words
+    return array
