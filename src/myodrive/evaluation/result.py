@@ -17,6 +17,8 @@ class MethodText:
 
     text: str
     references: tuple[str, ...] = ()
+    # Of methods that learn by epochs: for each fit (a subject) the losses by name, "training" and "validation".
+    curves: dict[str, dict[str, list[float]]] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
