@@ -1,0 +1,193 @@
+"""Decoding: how much of a movement or a force a linear read-out of the activations predicts, beside its references.
+
+The protocol of Wimalasena et al. 2022 (10.1088/1741-2552/ac6369: ridge, contiguous folds, best lag of a sweep) with
+what it leaves open closed: the lag and the penalty are chosen inside the training folds, blocks are kept apart by a
+gap, and the event mean and the single-trial residual always stand beside the score.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from myodrive.errors import OptionError, SignalError
+from myodrive.evaluation import metrics
+from myodrive.evaluation.references import Cycles, event_mean, residual
+from myodrive.learning.linear import at_lag, fit_ridge
+from myodrive.learning.splits import TimeBlocks
+
+LAGS_S = tuple(np.round(np.arange(-0.1, 0.301, 0.02), 3).tolist())  # EMG leads force by 30–120 ms, and angles by more
+PENALTIES = tuple(10.0 ** np.arange(-5.0, 1.0))  # of standardised features, per sample
+N_INNER = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Decoding:
+    """How well each target was decoded. All scores are of held-out samples, pooled over the folds.
+
+    `r2` is against the mean of the training samples, so that predicting that mean scores 0. `event_mean_r2` is of the
+    average training cycle, on the samples that lie in a cycle. `residual_r2` is of a decoder of the same kind for
+    what is left of the target after its event mean, from what is left of the features after theirs, against zero:
+    what is known of the single trial. Both are NaN without at least two training cycles in some fold.
+    """
+
+    r2: Float[np.ndarray, " target"]
+    r: Float[np.ndarray, " target"]
+    event_mean_r2: Float[np.ndarray, " target"]
+    residual_r2: Float[np.ndarray, " target"]
+    lag_s: Float[np.ndarray, "fold target"]  # by which the target follows the features, chosen on training samples
+    penalty: Float[np.ndarray, "fold target"]  # chosen on training samples
+    lags_s: Float[np.ndarray, " lag"]
+    lag_curve: Float[np.ndarray, "lag target"]  # R² within the training samples at each lag, mean over the folds
+    prediction: Float[np.ndarray, "time target"]  # held out; NaN where something is missing
+    n_scored: int
+
+
+def decode(
+    features: Float[np.ndarray, "time feature"],
+    target: Float[np.ndarray, "time target"],
+    time: Float[np.ndarray, " time"],
+    *,
+    cycles: Cycles = (),
+    lags_s: Sequence[float] = LAGS_S,
+    penalties: Sequence[float] = PENALTIES,
+    n_folds: int = 5,
+    gap_s: float = 0.5,
+) -> Decoding:
+    """Predict targets from features by ridge regression, each block of time from the others.
+
+    Nothing is fitted on what is scored: standardisation, lag, penalty, weights and event means come from the training
+    samples of each fold, lag and penalty by an inner split of them into contiguous blocks.
+
+    Parameters
+    ----------
+    features, target : array
+        On one uniform clock. A sample with anything missing is neither learned from nor scored.
+    time : array
+        In seconds.
+    cycles : sequence of (start_s, stop_s, label)
+        Of one side, without overlap; for the event mean and the residual.
+    lags_s : sequence of float
+        By how much the target may follow the features; rounded to whole samples.
+    penalties : sequence of float
+        See `learning.linear.fit_ridge`.
+    n_folds : int
+    gap_s : float
+        Between training and test samples, besides the longest lag.
+
+    Raises
+    ------
+    SignalError
+        If too little is there to learn from.
+    OptionError
+        If the blocks and gaps do not fit into the recording.
+    """
+    step = float(np.median(np.diff(time))) if time.size > 1 else 1.0
+    shifts = np.unique(np.round(np.asarray(lags_s) / step).astype(int))
+    blocks = TimeBlocks(n_folds, gap_s + float(np.abs(shifts).max()) * step)
+    inner = TimeBlocks(N_INNER, blocks.gap_s)
+    shape = (n_folds, target.shape[1])
+    prediction, level = np.full(target.shape, np.nan), np.full(target.shape, np.nan)
+    mean, remainder, left = (np.full(target.shape, np.nan) for _ in range(3))
+    lag, penalty, curves = np.full(shape, np.nan), np.full(shape, np.nan), []
+    for k, (train, test) in enumerate(blocks.split(time)):
+        chosen = _fit_predict(features, target, time, train, test, shifts, penalties, inner)
+        prediction[test] = chosen.prediction
+        lag[k], penalty[k] = chosen.lag * step, chosen.penalty
+        curves.append(chosen.curve)
+        level[test] = _training_mean(target, train)
+        if cycles:
+            typical = event_mean(target, time, cycles, train)
+            mean[test] = typical[test]
+            y, x = residual(target, typical), residual(features, event_mean(features, time, cycles, train))
+            try:
+                remainder[test] = _fit_predict(x, y, time, train, test, shifts, penalties, inner).prediction
+                left[test] = y[test]
+            except (SignalError, OptionError):
+                continue  # too few cycles in this fold: it has no part in the residual score
+    scored = np.isfinite(prediction) & np.isfinite(target)
+    return Decoding(
+        r2=_skill(prediction, target, level),
+        r=np.atleast_1d(metrics.pearson_r(prediction, target)),
+        event_mean_r2=_skill(mean, target, level),
+        residual_r2=_skill(remainder, left, np.zeros_like(left)),
+        lag_s=lag,
+        penalty=penalty,
+        lags_s=shifts * step,
+        lag_curve=np.mean(curves, axis=0),
+        prediction=prediction,
+        n_scored=int(scored.any(axis=1).sum()),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Fitted:
+    prediction: np.ndarray  # (test sample, target)
+    lag: np.ndarray  # (target,) in samples
+    penalty: np.ndarray  # (target,)
+    curve: np.ndarray  # (lag, target)
+
+
+def _fit_predict(
+    features: np.ndarray,
+    target: np.ndarray,
+    time: np.ndarray,
+    train: Bool[np.ndarray, " time"],
+    test: Bool[np.ndarray, " time"],
+    shifts: np.ndarray,
+    penalties: Sequence[float],
+    inner: TimeBlocks,
+) -> _Fitted:
+    """Choose lag and penalty of each target within the training samples, learn from all of them, predict the test."""
+    place = np.flatnonzero(train)
+    folds = inner.split(time[place])
+    inside = np.stack([_inner_r2(at_lag(features, s), target, place, folds, penalties) for s in shifts.tolist()])
+    if not np.isfinite(inside).all():  # (lag, penalty, target)
+        raise SignalError("too little of features and target is there together to learn from.")
+    flat = inside.reshape(-1, target.shape[1]).argmax(axis=0)
+    best_lag, best_penalty = np.unravel_index(flat, inside.shape[:2])
+    prediction = np.full((int(test.sum()), target.shape[1]), np.nan)
+    for i in np.unique(best_lag):
+        moved = at_lag(features, int(shifts[i]))
+        rows = train & _complete(moved, target)
+        maps = fit_ridge(moved[rows], target[rows], penalties)
+        for column in np.flatnonzero(best_lag == i):
+            prediction[:, column] = maps[best_penalty[column]].predict(moved[test])[:, column]
+    return _Fitted(prediction, shifts[best_lag], np.asarray(penalties)[best_penalty], inside.max(axis=1))
+
+
+def _inner_r2(
+    features: np.ndarray, target: np.ndarray, place: np.ndarray, folds: list, penalties: Sequence[float]
+) -> np.ndarray:
+    """R² of each penalty and target (penalty, target), pooled over the inner blocks; NaN where too little is there."""
+    complete = _complete(features, target)
+    error, spread = np.zeros((len(penalties), target.shape[1])), np.zeros(target.shape[1])
+    for inner_train, inner_test in folds:
+        train, test = (place[side][complete[place[side]]] for side in (inner_train, inner_test))
+        if train.size < features.shape[1] + 3:
+            continue
+        spread += np.sum((target[test] - target[train].mean(axis=0)) ** 2, axis=0)
+        maps = fit_ridge(features[train], target[train], penalties)
+        error += np.stack([np.sum((target[test] - m.predict(features[test])) ** 2, axis=0) for m in maps])
+    return np.where(spread > 0, 1.0 - error / np.where(spread > 0, spread, 1.0), np.nan)
+
+
+def _complete(features: np.ndarray, target: np.ndarray) -> Bool[np.ndarray, " time"]:
+    return np.isfinite(features).all(axis=1) & np.isfinite(target).all(axis=1)
+
+
+def _training_mean(target: np.ndarray, train: np.ndarray) -> np.ndarray:
+    known = target[train]
+    return np.array([c[np.isfinite(c)].mean() if np.isfinite(c).any() else np.nan for c in known.T])
+
+
+def _skill(prediction: np.ndarray, target: np.ndarray, reference: np.ndarray) -> Float[np.ndarray, " target"]:
+    """1 − Σ(target − prediction)² / Σ(target − reference)² over the samples that have all three."""
+    known = np.isfinite(prediction) & np.isfinite(target) & np.isfinite(reference)
+    error = np.where(known, (target - prediction) ** 2, 0.0).sum(axis=0)
+    spread = np.where(known, (target - reference) ** 2, 0.0).sum(axis=0)
+    fine = (known.sum(axis=0) > 1) & (spread > 0)
+    return np.where(fine, 1.0 - error / np.where(fine, spread, 1.0), np.nan)
