@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -128,15 +129,17 @@ def estimate(
     conditioning |= {"ecg": ecg} if ecg else {}
     conditioning |= {"relative_to": relative_to or "mvc"} if relative_to or mvc else {}
     try:
-        options = JobOptions(
-            files=tuple(map(str, files)),
-            methods=tuple(m.strip() for m in method.split(",") if m.strip()),
-            mvc=tuple(map(str, mvc or [])),
-            conditioning=conditioning,  # type: ignore[arg-type]
-            settings=_settings(set_ or []),
-            seed=seed,
-            formats=tuple(format_ or []),  # type: ignore[arg-type]
-            **{k: (tuple(v) if isinstance(v, list) else v) for k, v in _reading(emg, already, muscle, rate_hz).items()},
+        options = JobOptions.model_validate(
+            {
+                "files": list(map(str, files)),
+                "methods": [m.strip() for m in method.split(",") if m.strip()],
+                "mvc": list(map(str, mvc or [])),
+                "conditioning": conditioning,
+                "settings": _settings(set_ or []),
+                "seed": seed,
+                "formats": format_ or [],
+                **_reading(emg, already, muscle, rate_hz),
+            }
         )
     except ValidationError as error:
         fault = error.errors()[0]
@@ -203,10 +206,12 @@ def _run(options: dict[str, Any], out: Path | None, summary: bool, open_: bool) 
     job = JobOptions.model_validate(options)
     folder = out or Path("myodrive-results") / Path(job.files[0]).resolve().name.split(".")[0]
     refuse_foreign_folder(folder)
+    unfinished = folder.with_name(f"{folder.name}.unfinished")
     with _progress() as step:
-        result = run_job(job, step)
+        result = run_job(job, step, unfinished=unfinished)
         step("report", 1, 1)
         write_results(result, folder, summary=summary)
+    shutil.rmtree(unfinished, ignore_errors=True)
     _tell(result, folder)
     if open_:
         typer.launch(str(folder / "report.html"))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import json
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,11 +22,11 @@ from myodrive.estimator import Estimator, estimators, versions
 from myodrive.evaluation.result import MethodText, RecordingResult, StudyResult
 from myodrive.evaluation.scores import score_recording
 from myodrive.evaluation.summary import summarise, summarise_bursts
-from myodrive.io import StudyEntry, read, study_files, write
-from myodrive.recording import Recording, Study
+from myodrive.io import StudyEntry, study_files, write
+from myodrive.recording import Recording, Study, data_hash
 from myodrive.safe_write import safe_write_folder, safe_write_text
 
-Step = Callable[[str, int, int], None]  # what is being done, steps done, steps in all
+Step = Callable[[str, float, float], None]  # what is being done, steps done, steps in all
 
 
 class JobOptions(BaseModel):
@@ -44,7 +47,9 @@ class JobOptions(BaseModel):
     formats: tuple[Literal["sto", "csv", "mat"], ...] = ()  # beside NetCDF
 
 
-def run_job(options: JobOptions, step: Step = lambda what, done, total: None) -> StudyResult:
+def run_job(
+    options: JobOptions, step: Step = lambda what, done, total: None, *, unfinished: Path | None = None
+) -> StudyResult:
     """Read, check, estimate and score every file; one that fails does not stop the others.
 
     Trials of the same subject and session share one fit: normalisation and parameters are learned over all of them.
@@ -54,6 +59,8 @@ def run_job(options: JobOptions, step: Step = lambda what, done, total: None) ->
     options : JobOptions
     step : callable
         Told what is being done, how many steps are done and how many there are.
+    unfinished : Path, optional
+        Folder in which long trainings save themselves, and from which the same job goes on after a Ctrl-C.
 
     Raises
     ------
@@ -76,8 +83,13 @@ def run_job(options: JobOptions, step: Step = lambda what, done, total: None) ->
     methods: dict[str, MethodText] = {}
     for name, make in chosen.items():
         for group in _groups(results):
-            step(f"{name} {group[0].recording.subject}".strip(), done, total)
-            text = _estimate_group(name, make, group, mvc)
+            estimator = make()
+            what = f"{name} {group[0].recording.subject}".strip()
+            step(what, done, total)
+            _watch(estimator, lambda share: step(what, done + share * len(group), total))  # noqa: B023 (used at once)
+            if unfinished is not None:
+                estimator = _resumable(estimator, unfinished, group)
+            text = _estimate_group(name, estimator, group, mvc)
             if text is not None:
                 earlier = methods[name].text if name in methods else ""
                 same = text.text in earlier
@@ -87,11 +99,15 @@ def run_job(options: JobOptions, step: Step = lambda what, done, total: None) ->
     for i, result in enumerate(results):
         results[i] = _scored(result)
     title = options.files[0] if len(options.files) == 1 else f"{len(entries)} recordings"
-    run = {"options": options.model_dump(mode="json"), "versions": versions(), "data": _hashes(results)}
+    run: dict[str, object] = {
+        "options": options.model_dump(mode="json"),
+        "versions": versions(),
+        "data": _hashes(results),
+    }
     return StudyResult(Path(title).name or title, results, methods, failed, run)
 
 
-def write_results(result: StudyResult, folder: Path, *, summary: bool = False, replace: bool = False) -> Path:
+def write_results(result: StudyResult, folder: Path, *, summary: bool = False) -> Path:
     """Write activations, scores, `report.html` and `run.json` into a folder, which appears whole or not at all.
 
     A folder that an earlier run wrote is replaced; any other that is not empty is refused.
@@ -137,13 +153,13 @@ def _methods(options: JobOptions) -> dict[str, Callable[[], Estimator]]:
     for name in [*wanted, *options.settings]:
         if name not in known:
             raise OptionError(f"no method '{name}'. There are: {', '.join(known)}.", where="--method")
-    chosen = {}
+    chosen: dict[str, Callable[[], Estimator]] = {}
     for name in wanted:
         given: dict[str, Any] = {"conditioning": options.conditioning, **options.settings.get(name, {})}
         if "seed" in known[name].Config.model_fields:
             given.setdefault("seed", options.seed)
         known[name](**given)  # a wrong option is refused before any file is read
-        chosen[name] = lambda cls=known[name], given=given: cls(**given)  # type: ignore[misc]
+        chosen[name] = partial(known[name], **given)
     if not chosen:
         raise OptionError("no method is given.", where="--method", remedy=f"There are: {', '.join(known)}.")
     return chosen
@@ -163,13 +179,12 @@ def _read_all(
 
 
 def _read(entry: StudyEntry, options: JobOptions) -> Recording:
-    given = {
-        "emg": list(options.emg) or None,
-        "already": options.already,
-        "muscles": options.muscles or None,
-        "rate_hz": options.rate_hz,
-    }
-    recording = read(entry.path, **{**{k: v for k, v in given.items() if v is not None}, **entry.labels})
+    recording = entry.read(
+        emg=list(options.emg) or None,
+        already=options.already,
+        muscles=options.muscles or None,
+        rate_hz=options.rate_hz,
+    )
     recording["emg"]  # a file without EMG is refused here, by name
     return recording
 
@@ -194,8 +209,23 @@ def _groups(results: list[RecordingResult]) -> list[list[RecordingResult]]:
     return list(groups.values())
 
 
+def _resumable(estimator: Estimator, folder: Path, group: list[RecordingResult]) -> Estimator:
+    """The same estimator, saving its training under a name that only the same job on the same data has."""
+    if "checkpoint" not in estimator.Config.model_fields:
+        return estimator
+    key = json.dumps([estimator.config.model_dump(mode="json"), [data_hash(r.recording["emg"]) for r in group]])
+    file = folder / f"{estimator.method}-{hashlib.sha256(key.encode()).hexdigest()[:12]}.safetensors"
+    return estimator.set_params(checkpoint=str(file))
+
+
+def _watch(estimator: Estimator, report: Callable[[float], None]) -> None:
+    """Have an estimator that trains tell what share of its training is over."""
+    if hasattr(estimator, "progress"):
+        estimator.progress = lambda p: report(p.elapsed_s / max(p.elapsed_s + p.remaining_s, 1e-9))
+
+
 def _estimate_group(
-    name: str, make: Callable[[], Estimator], group: list[RecordingResult], mvc: list[Recording]
+    name: str, estimator: Estimator, group: list[RecordingResult], mvc: list[Recording]
 ) -> MethodText | None:
     """Fit one method on one group and put its estimates into the results; what goes wrong is said in `skipped`."""
     masked = [r.recording.with_signal("emg", mask_emg(r.recording["emg"], r.findings)) for r in group]
@@ -204,9 +234,8 @@ def _estimate_group(
         for result in group:
             result.skipped[name] = "every channel is masked by the quality check."
         return None
-    estimator = make()
     try:
-        estimator.fit(Study(usable), mvc=Study(mvc)) if mvc else estimator.fit(Study(usable))
+        estimator.fit(Study(usable), mvc=Study(mvc) if mvc else None)
     except MyodriveError as error:
         for result in group:
             result.skipped[name] = str(error)
@@ -220,8 +249,6 @@ def _estimate_group(
 
 
 def _scored(result: RecordingResult) -> RecordingResult:
-    import dataclasses
-
     masked = result.recording.with_signal("emg", mask_emg(result.recording["emg"], result.findings))
     cycles = find_cycles(masked)
     summaries = [summarise(activation, masked, cycles) for activation in result.estimates.values()]
