@@ -52,15 +52,16 @@ def summarise(
         cycles = find_cycles(recording) if len(trials) == 1 else []
     rows: list[tuple[Any, ...]] = []
     for number, trial in enumerate(trials, start=1):
-        part = "trial" if len(trials) == 1 else f"trial {number}"
+        part, prefix = ("trial", "") if len(trials) == 1 else (f"trial {number}", f"trial {number}, ")
         rows += list(_amplitudes(trial, part))
         for muscle in trial.muscle.values:
             own = cycles_of_side(cycles, _side(trial, muscle))
-            rows += [row for i, cycle in enumerate(own, 1) for row in _cycle(trial.sel(muscle=[muscle]), cycle, i)]
+            for i, cycle in enumerate(own, start=1):
+                rows += list(_cycle(trial.sel(muscle=[muscle]), cycle, f"{prefix}cycle {i}"))
         rows += list(_bursts(double_threshold_bursts(trial), trial, part))
         rows += [
             (pair, side, part, f"cocontraction_{measure}", value, unit)
-            for pair, side, measure, value, unit in cocontraction(trial).itertuples(index=False)
+            for pair, side, measure, value, unit in cocontraction(trial).dropna().itertuples(index=False)
         ]
     return _table(rows, activation.method, recording)
 
@@ -92,12 +93,12 @@ def _amplitudes(trial: xr.DataArray, part: str) -> Iterator[tuple[Any, ...]]:
         yield str(muscle), side, part, "integral", integral, "s"
 
 
-def _cycle(trial: xr.DataArray, cycle: tuple[float, float, str], number: int) -> Iterator[tuple[Any, ...]]:
+def _cycle(trial: xr.DataArray, cycle: tuple[float, float, str], part: str) -> Iterator[tuple[Any, ...]]:
     start, stop, _ = cycle
     time = trial.time.values
     piece = trial.isel(time=(time >= start) & (time < stop))
     if piece.sizes["time"] and bool(np.isfinite(piece.values).all()):
-        yield from _amplitudes(piece, f"cycle {number}")
+        yield from _amplitudes(piece, part)
 
 
 def _bursts(bursts: pd.DataFrame, signal: xr.DataArray, part: str) -> Iterator[tuple[Any, ...]]:

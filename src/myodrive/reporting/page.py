@@ -206,6 +206,7 @@ def _cocontraction(summary: pd.DataFrame, methods: Sequence[str]) -> Table | Non
 
 
 def _by_method(rows: pd.DataFrame, methods: Sequence[str], title: str) -> Table:
+    rows = rows[rows["method"].isin(methods)]
     values = {(m, k): v for m, k, v in zip(rows["muscle"], rows["method"], rows["value"])}
     shown = [m for m in methods if any(k == m for _, k in values)]
     whole = title == "Bursts"

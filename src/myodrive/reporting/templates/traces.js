@@ -20,21 +20,13 @@
   function decode(described, bytes) {
     let at = 0;
     return described.map((d) => {
-      const values = new Float32Array(d.n);
-      if (d.kind === "raw") {
-        for (let i = 0; i < d.n; i++) {
-          const q = (bytes[at + i] << 24) >> 24;
-          values[i] = q === -128 ? NaN : (d.peak * q * Math.abs(q)) / 16129;
-        }
-        at += d.n;
-      } else {
-        let q = 0;
-        for (let i = 0; i < d.n; i++) {
-          q = ((q + bytes[at + i] + 256 * bytes[at + d.n + i]) << 16) >> 16;
-          values[i] = q === -32768 ? NaN : (d.peak * q) / 32767;
-        }
-        at += 2 * d.n;
+      const raw = d.kind === "raw", values = new Float32Array(d.n);
+      for (let i = 0, q = 0; i < d.n; i++) {
+        q = raw ? (bytes[at + i] << 24) >> 24 : ((q + bytes[at + i] + 256 * bytes[at + d.n + i]) << 16) >> 16;
+        const share = raw ? (q * Math.abs(q)) / 16129 : q / 32767;
+        values[i] = q === (raw ? -128 : -32768) ? NaN : d.peak * share;
       }
+      at += raw ? d.n : 2 * d.n;
       return { ...d, values };
     });
   }
@@ -56,7 +48,8 @@
       this.rows = header.muscles.map((muscle, index) => {
         const own = arrays.filter((a) => a.muscle === index);
         const of = (kind) => new Map(own.filter((a) => a.kind === kind).map((a) => [a.method, a]));
-        return { ...muscle, index, raw: own.find((a) => a.kind === "raw"), mean: of("mean"), lower: of("lower"), upper: of("upper") };
+        const raw = own.find((a) => a.kind === "raw");
+        return { ...muscle, index, raw, mean: of("mean"), lower: of("lower"), upper: of("upper") };
       });
       this.listen();
       this.read();
@@ -72,14 +65,14 @@
     }
 
     resize() {
-      const n = Math.max(this.visible.length, 1);
+      const n = Math.max(this.visible.length, 1), scale = window.devicePixelRatio || 1;
       this.row = clamp(Math.round(640 / n), 78, 300);
-      this.height = HEAD + n * this.row + FOOT;
+      this.bottom = HEAD + n * this.row;
+      this.height = this.bottom + FOOT;
       this.width = this.box.querySelector(".plot").clientWidth;
+      this.inner = this.width - LEFT - RIGHT;
       for (const canvas of [this.under, this.over]) {
-        const scale = window.devicePixelRatio || 1;
-        canvas.width = this.width * scale;
-        canvas.height = this.height * scale;
+        Object.assign(canvas, { width: this.width * scale, height: this.height * scale });
         canvas.style.height = `${this.height}px`;
         canvas.getContext("2d").setTransform(scale, 0, 0, scale, 0, 0);
       }
@@ -87,23 +80,15 @@
     }
 
     redraw() {
-      if (this.waiting) return;
-      this.waiting = requestAnimationFrame(() => {
+      this.waiting ??= requestAnimationFrame(() => {
         this.waiting = null;
         this.draw();
         this.mark();
       });
     }
 
-    get inner() {
-      return this.width - LEFT - RIGHT;
-    }
-    x(time) {
-      return LEFT + ((time - this.view[0]) / (this.view[1] - this.view[0])) * this.inner;
-    }
-    time(x) {
-      return this.view[0] + ((x - LEFT) / this.inner) * (this.view[1] - this.view[0]);
-    }
+    x = (time) => LEFT + ((time - this.view[0]) / (this.view[1] - this.view[0])) * this.inner;
+    time = (x) => this.view[0] + ((x - LEFT) / this.inner) * (this.view[1] - this.view[0]);
 
     show(start, stop) {
       const { start: first, stop: last } = this.header;
@@ -115,24 +100,26 @@
     zoom(factor, about = (this.view[0] + this.view[1]) / 2) {
       this.show(about - (about - this.view[0]) * factor, about + (this.view[1] - about) * factor);
     }
-    pan(share) {
-      const by = share * (this.view[1] - this.view[0]);
-      this.show(this.view[0] + by, this.view[1] + by);
+    pan(share, [start, stop] = this.view) {
+      this.show(start + share * (stop - start), stop + share * (stop - start));
+    }
+    act(what) {
+      if (what === "left" || what === "right") this.pan(what === "left" ? -0.3 : 0.3);
+      else if (what === "in" || what === "out") this.zoom(what === "in" ? 0.6 : 1 / 0.6);
+      else this.show(this.header.start, this.header.stop);
     }
 
     // [x, least, largest] along a signal: every sample where there is room, else one for each pixel; null at a gap.
     columns(a) {
       const perPixel = ((this.view[1] - this.view[0]) / this.inner) * a.rate, out = [];
-      const index = (time) => (time - a.start) * a.rate;
+      const [first, last] = this.view.map((time) => (time - a.start) * a.rate);
       if (perPixel <= 2) {
-        const last = Math.min(a.n - 1, Math.ceil(index(this.view[1])) + 1);
-        for (let i = Math.max(0, Math.floor(index(this.view[0])) - 1); i <= last; i++) {
+        for (let i = Math.max(0, Math.floor(first) - 1); i <= Math.min(a.n - 1, Math.ceil(last) + 1); i++) {
           const v = a.values[i];
           out.push(Number.isNaN(v) ? null : [this.x(a.start + i / a.rate), v, v]);
         }
         return out;
       }
-      const first = index(this.view[0]);
       for (let p = 0; p < this.inner; p++) {
         let low = Infinity, high = -Infinity;
         const stop = Math.min(a.n, Math.ceil(first + (p + 1) * perPixel));
@@ -161,210 +148,187 @@
     }
 
     band(c, lower, upper, y) {
-      const bottom = this.columns(lower), top = this.columns(upper);
-      const known = (i) => bottom[i] && top[i];
-      for (let i = 0; i < top.length; i++) {
-        if (!known(i)) continue;
+      const low = this.columns(lower), high = this.columns(upper);
+      for (let i = 0; i < high.length; i++) {
         const from = i;
         c.beginPath();
-        for (; i < top.length && known(i); i++) c.lineTo(top[i][0], y(top[i][2]));
-        for (let k = i - 1; k >= from; k--) c.lineTo(bottom[k][0], y(bottom[k][1]));
+        for (; low[i] && high[i]; i++) c.lineTo(high[i][0], y(high[i][2]));
+        for (let k = i - 1; k >= from; k--) c.lineTo(low[k][0], y(low[k][1]));
         c.fill();
       }
     }
 
-    draw() {
-      const c = this.under.getContext("2d");
-      const ink = colour("ink"), muted = colour("muted"), rule = colour("rule");
-      const font = getComputedStyle(document.body).fontFamily;
-      c.clearRect(0, 0, this.width, this.height);
-      c.textBaseline = "middle";
-      c.lineJoin = "round";
-      this.axis(c, rule, muted, font);
-      this.visible.forEach((row, i) => {
-        const top = HEAD + i * this.row, zero = top + ZERO * this.row;
-        const up = (v) => zero - (v / row.top) * (ZERO * this.row - 5);
-        const swing = (v) => zero - (v / row.peak) * ((1 - ZERO) * this.row - 3);
-        c.strokeStyle = rule;
-        c.lineWidth = 1;
-        this.stroke(c, [0, top], [this.width, top]);
-        this.stroke(c, [LEFT, zero], [this.width - RIGHT, zero]);
-        c.save();
-        c.beginPath();
-        c.rect(LEFT, top + 1, this.inner, this.row - 2);
-        c.clip();
-        this.shade(c, row, top);
-        if (this.shown.raw) {
-          c.strokeStyle = colour("raw");
-          c.lineWidth = 0.8;
-          this.line(c, row.raw, swing);
-        }
-        if (this.shown.bursts) {
-          c.fillStyle = ink;
-          for (const [m, on, off] of this.header.bursts)
-            if (m === row.index) c.fillRect(this.x(on), top + this.row - 6, Math.max(1, this.x(off) - this.x(on)), 3);
-        }
-        for (const [method, mean] of row.mean) {
-          if (!this.shown.methods.includes(method)) continue;
-          const own = this.hue(method);
-          if (this.shown.band && row.lower.has(method)) {
-            c.fillStyle = own;
-            c.globalAlpha = 0.2;
-            this.band(c, row.lower.get(method), row.upper.get(method), up);
-            c.globalAlpha = 1;
-          }
-          c.strokeStyle = own;
-          c.lineWidth = 1.5;
-          c.setLineDash(method === "truth" ? [5, 3] : []);
-          this.line(c, mean, up);
-          c.setLineDash([]);
-        }
-        c.restore();
-        this.labels(c, row, top, zero, up, { ink, muted, font });
-      });
-    }
-
-    hue(method) {
-      const label = [...this.box.querySelectorAll("input[name=method]")].find((i) => i.value === method);
-      return getComputedStyle(label.parentElement).getPropertyValue("--own").trim();
-    }
-
-    stroke(c, ...points) {
+    straight(c, ...points) {
       c.beginPath();
       points.forEach(([x, y]) => c.lineTo(Math.round(x) + 0.5, Math.round(y) + 0.5));
       c.stroke();
     }
 
+    hue(method) {
+      const input = [...this.box.querySelectorAll("input[name=method]")].find((i) => i.value === method);
+      return getComputedStyle(input.parentElement).getPropertyValue("--own").trim();
+    }
+
+    draw() {
+      const c = this.under.getContext("2d");
+      c.clearRect(0, 0, this.width, this.height);
+      Object.assign(c, { textBaseline: "middle", lineJoin: "round" });
+      this.axis(c);
+      this.visible.forEach((row, i) => this.drawRow(c, row, HEAD + i * this.row));
+    }
+
+    drawRow(c, row, top) {
+      const zero = top + ZERO * this.row;
+      const up = (v) => zero - (v / row.top) * (ZERO * this.row - 5);
+      const swing = (v) => zero - (v / row.peak) * ((1 - ZERO) * this.row - 3);
+      Object.assign(c, { strokeStyle: colour("rule"), lineWidth: 1 });
+      this.straight(c, [0, top], [this.width, top]);
+      this.straight(c, [LEFT, zero], [this.width - RIGHT, zero]);
+      c.save();
+      c.beginPath();
+      c.rect(LEFT, top + 1, this.inner, this.row - 2);
+      c.clip();
+      this.shade(c, row, top);
+      if (this.shown.raw) {
+        Object.assign(c, { strokeStyle: colour("raw"), lineWidth: 0.8 });
+        this.line(c, row.raw, swing);
+      }
+      c.fillStyle = colour("ink");
+      for (const [index, on, off] of this.shown.bursts ? this.header.bursts : [])
+        if (index === row.index) c.fillRect(this.x(on), top + this.row - 6, Math.max(1, this.x(off) - this.x(on)), 3);
+      for (const [method, mean] of row.mean) {
+        if (!this.shown.methods.includes(method)) continue;
+        const own = this.hue(method);
+        if (this.shown.band && row.lower.has(method)) {
+          Object.assign(c, { fillStyle: own, globalAlpha: 0.2 });
+          this.band(c, row.lower.get(method), row.upper.get(method), up);
+        }
+        Object.assign(c, { strokeStyle: own, globalAlpha: 1, lineWidth: 1.5 });
+        c.setLineDash(method === "truth" ? [5, 3] : []);
+        this.line(c, mean, up);
+      }
+      c.restore();
+      this.labels(c, row, top, zero, up);
+    }
+
     shade(c, row, top) {
-      for (const [m, start, stop, why] of this.header.masked) {
-        if (m !== row.index) continue;
+      for (const [index, start, stop, why] of this.header.masked) {
+        if (index !== row.index) continue;
         const from = Math.max(this.x(start), LEFT), to = Math.min(this.x(stop), this.width - RIGHT);
-        c.fillStyle = colour("shade");
-        c.globalAlpha = 0.75;
+        Object.assign(c, { fillStyle: colour("shade"), globalAlpha: 0.75 });
         c.fillRect(from, top, Math.max(to - from, 1), this.row);
-        c.globalAlpha = 1;
-        c.fillStyle = colour("masked");
+        Object.assign(c, { fillStyle: colour("masked"), globalAlpha: 1 });
         if (to - from > 8 * why.length) c.fillText(`left out: ${why}`, from + 6, top + 11);
       }
     }
 
-    labels(c, row, top, zero, up, { ink, muted, font }) {
-      c.textAlign = "left";
-      c.fillStyle = ink;
-      c.font = `600 12.5px ${font}`;
-      c.fillText(row.label, 0, top + 16, LEFT - 8);
-      c.fillStyle = muted;
-      c.font = `11px ${font}`;
-      if (this.shown.raw) c.fillText(`EMG ±${short(row.peak)} ${this.header.unit}`, 0, top + 33, LEFT - 8);
-      if (!row.mean.size) return;
-      const mark = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50].filter((v) => v <= row.top / 1.15).pop();
-      c.fillText("0", this.width - RIGHT + 5, zero);
-      if (mark) c.fillText(String(mark), this.width - RIGHT + 5, up(mark));
+    font(c, size, weight = 400) {
+      c.font = `${weight} ${size}px ${getComputedStyle(document.body).fontFamily}`;
     }
 
-    axis(c, rule, muted, font) {
-      const bottom = HEAD + Math.max(this.visible.length, 1) * this.row;
-      const { ticks, digits } = steps(...this.view, this.inner / 90);
-      c.font = `11px ${font}`;
-      c.fillStyle = muted;
-      c.strokeStyle = rule;
-      c.lineWidth = 1;
-      c.textAlign = "center";
+    labels(c, row, top, zero, up) {
+      Object.assign(c, { textAlign: "left", fillStyle: colour("ink") });
+      this.font(c, 12.5, 600);
+      c.fillText(row.label, 0, top + 16, LEFT - 8);
+      c.fillStyle = colour("muted");
+      this.font(c, 11);
+      if (this.shown.raw) c.fillText(`EMG ±${short(row.peak)} ${this.header.unit}`, 0, top + 33, LEFT - 8);
+      if (!row.mean.size) return;
+      const marks = [0, ...[0.01, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50].filter((v) => v <= row.top / 1.15).slice(-1)];
+      marks.forEach((mark) => c.fillText(String(mark), this.width - RIGHT + 5, up(mark)));
+    }
+
+    axis(c) {
+      const { ticks, digits } = steps(...this.view, this.inner / 90), y = this.bottom;
+      this.font(c, 11);
+      Object.assign(c, { fillStyle: colour("muted"), strokeStyle: colour("rule"), lineWidth: 1, textAlign: "center" });
       for (const tick of ticks) {
-        this.stroke(c, [this.x(tick), bottom], [this.x(tick), bottom + 5]);
-        c.fillText(tick.toFixed(digits), this.x(tick), bottom + 15);
+        this.straight(c, [this.x(tick), y], [this.x(tick), y + 5]);
+        c.fillText(tick.toFixed(digits), this.x(tick), y + 14);
       }
       c.textAlign = "left";
-      c.fillText("s", this.width - RIGHT + 5, bottom + 15);
-      const whole = this.header.stop - this.header.start, at = (time) => LEFT + ((time - this.header.start) / whole) * this.inner;
-      if (this.view[1] - this.view[0] < whole) // where in the recording this is
-        c.fillRect(at(this.view[0]), this.height - 3, Math.max(4, at(this.view[1]) - at(this.view[0])), 3);
-      this.stroke(c, [0, bottom], [this.width, bottom]);
+      c.fillText("s", this.width - RIGHT + 5, y + 14);
+      this.straight(c, [0, y], [this.width, y]);
+      const whole = this.header.stop - this.header.start, length = this.view[1] - this.view[0];
+      if (length < whole) // where in the recording this is
+        c.fillRect(LEFT + ((this.view[0] - this.header.start) / whole) * this.inner, this.height - 3,
+          Math.max(4, (length / whole) * this.inner), 3);
+      this.events(c);
+    }
+
+    events(c) {
       let free = -Infinity; // where the last label ends
       for (const [time, label, side] of this.header.events) {
         const x = this.x(time), text = [side[0]?.toUpperCase(), label].filter(Boolean).join(" ");
         if (x < LEFT || x > this.width - RIGHT) continue;
         c.setLineDash(side === "left" ? [2, 3] : []);
-        this.stroke(c, [x, HEAD - 4], [x, bottom]);
+        this.straight(c, [x, HEAD - 4], [x, this.bottom]);
         c.setLineDash([]);
-        if (x > free) {
-          c.fillText(text, x + 2, HEAD - 11);
-          free = x + c.measureText(text).width + 8;
-        }
+        if (x < free) continue;
+        c.fillText(text, x + 2, HEAD - 11);
+        free = x + c.measureText(text).width + 8;
       }
     }
 
     // The cursor, the stretch that is being chosen, and the values under the cursor.
     mark() {
-      const c = this.over.getContext("2d");
+      const c = this.over.getContext("2d"), { cursor, drag } = this;
       c.clearRect(0, 0, this.width, this.height);
-      if (this.drag && !this.drag.pan && this.cursor) {
-        c.fillStyle = colour("link");
-        c.globalAlpha = 0.15;
-        c.fillRect(this.drag.x, HEAD, this.cursor.x - this.drag.x, this.height - HEAD - FOOT);
-        c.globalAlpha = 1;
+      if (cursor && drag && !drag.pan) {
+        Object.assign(c, { fillStyle: colour("link"), globalAlpha: 0.15 });
+        c.fillRect(drag.x, HEAD, cursor.x - drag.x, this.bottom - HEAD);
       }
-      const row = this.cursor && this.visible[Math.floor((this.cursor.y - HEAD) / this.row)];
-      const inside = row && this.cursor.x >= LEFT && this.cursor.x <= this.width - RIGHT;
+      const row = cursor && this.visible[Math.floor((cursor.y - HEAD) / this.row)];
+      const inside = row && cursor.x >= LEFT && cursor.x <= this.width - RIGHT;
       this.readout.hidden = !inside;
       if (!inside) return;
-      c.strokeStyle = colour("cursor");
-      c.globalAlpha = 0.5;
-      this.stroke(c, [this.cursor.x, HEAD], [this.cursor.x, this.height - FOOT]);
+      Object.assign(c, { strokeStyle: colour("ink"), globalAlpha: 0.5 });
+      this.straight(c, [cursor.x, HEAD], [cursor.x, this.bottom]);
       c.globalAlpha = 1;
-      this.tell(row);
+      this.tell(row, this.time(cursor.x));
     }
 
-    tell(row) {
-      const time = this.time(this.cursor.x), at = (a) => a.values[Math.round((time - a.start) * a.rate)] ?? NaN;
-      const lines = [["", `${row.label}, ${time.toFixed(3)} s`], [colour("raw"), `EMG ${short(at(row.raw))} ${this.header.unit}`]];
+    tell(row, time) {
+      const at = (a) => a?.values[Math.round((time - a.start) * a.rate)] ?? NaN;
+      const three = (v) => (Number.isNaN(v) ? "–" : v.toFixed(3));
+      const lines = [["", `${row.label}, ${time.toFixed(3)} s`]];
+      lines.push([colour("raw"), `EMG ${short(at(row.raw))} ${this.header.unit}`]);
       for (const [method, mean] of row.mean) {
         if (!this.shown.methods.includes(method)) continue;
-        const bounds = [row.lower, row.upper].map((m) => (m.has(method) ? at(m.get(method)) : NaN));
-        const range = bounds.some(Number.isNaN) ? "" : ` (${bounds.map((v) => v.toFixed(3)).join(" to ")})`;
-        lines.push([this.hue(method), `${method} ${at(mean).toFixed(3).replace("NaN", "–")}${range}`]);
+        const range = [row.lower, row.upper].map((bounds) => three(at(bounds.get(method)))).join(" to ");
+        lines.push([this.hue(method), `${method} ${three(at(mean))}${range.includes("–") ? "" : ` (${range})`}`]);
       }
-      this.readout.replaceChildren(
-        ...lines.map(([own, text]) => {
-          const line = document.createElement("div");
-          if (own) line.append(document.createElement("i"));
-          line.style.setProperty("--own", own);
-          line.append(text);
-          return line;
-        }),
-      );
-      const wide = this.readout.offsetWidth, right = this.cursor.x + 14 + wide < this.width;
-      this.readout.style.left = `${right ? this.cursor.x + 14 : this.cursor.x - 14 - wide}px`;
-      this.readout.style.top = `${clamp(this.cursor.y + 12, 0, this.height - this.readout.offsetHeight)}px`;
-    }
-
-    act(what) {
-      const acts = { left: () => this.pan(-0.3), right: () => this.pan(0.3), in: () => this.zoom(0.6), out: () => this.zoom(1 / 0.6) };
-      (acts[what] ?? (() => this.show(this.header.start, this.header.stop)))();
+      this.readout.replaceChildren(...lines.map(([own, text]) => {
+        const line = document.createElement("div");
+        if (own) line.append(document.createElement("i"));
+        line.style.setProperty("--own", own);
+        line.append(text);
+        return line;
+      }));
+      const { cursor, readout } = this, room = cursor.x + 14 + readout.offsetWidth < this.width;
+      readout.style.left = `${cursor.x + (room ? 14 : -14 - readout.offsetWidth)}px`;
+      readout.style.top = `${clamp(cursor.y + 12, 0, this.height - readout.offsetHeight)}px`;
     }
 
     listen() {
-      const over = this.over, place = (e) => ({ x: e.offsetX, y: e.offsetY });
-      this.box.addEventListener("change", () => this.read());
-      this.box.addEventListener("click", (e) => e.target.dataset.do && this.act(e.target.dataset.do));
-      new ResizeObserver(() => this.box.clientWidth !== this.seen && ((this.seen = this.box.clientWidth), this.resize())).observe(this.box);
+      const { box, over } = this;
+      box.addEventListener("change", () => this.read());
+      box.addEventListener("click", (e) => e.target.dataset.do && this.act(e.target.dataset.do));
       matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.redraw());
+      new ResizeObserver(() => box.querySelector(".plot").clientWidth !== this.width && this.resize()).observe(box);
       over.addEventListener("pointerdown", (e) => {
         over.setPointerCapture(e.pointerId);
-        this.drag = { ...place(e), pan: e.shiftKey || e.button === 1 || e.pointerType === "touch", view: [...this.view] };
+        this.drag = { x: e.offsetX, pan: e.shiftKey || e.button === 1 || e.pointerType === "touch", view: this.view };
       });
       over.addEventListener("pointermove", (e) => {
-        this.cursor = place(e);
-        if (this.drag?.pan) {
-          const by = ((this.drag.x - e.offsetX) / this.inner) * (this.view[1] - this.view[0]);
-          this.show(this.drag.view[0] + by, this.drag.view[1] + by);
-        } else this.mark();
+        this.cursor = { x: e.offsetX, y: e.offsetY };
+        if (this.drag?.pan) this.pan((this.drag.x - e.offsetX) / this.inner, this.drag.view);
+        else this.mark();
       });
       over.addEventListener("pointerup", (e) => {
-        const drag = this.drag;
+        const drag = this.drag, ends = [drag?.x, e.offsetX].map(this.time).sort((a, b) => a - b);
         this.drag = null;
-        if (drag && !drag.pan && Math.abs(e.offsetX - drag.x) > 5)
-          this.show(...[this.time(drag.x), this.time(e.offsetX)].sort((a, b) => a - b));
+        if (drag && !drag.pan && Math.abs(e.offsetX - drag.x) > 5) this.show(...ends);
         else this.mark();
       });
       over.addEventListener("pointerleave", () => {
@@ -375,7 +339,8 @@
       over.addEventListener("wheel", (e) => {
         if (document.activeElement !== over && !e.ctrlKey && !e.metaKey) return; // else a reader could not scroll past
         e.preventDefault();
-        Math.abs(e.deltaX) > Math.abs(e.deltaY) ? this.pan(e.deltaX / 800) : this.zoom(Math.exp(e.deltaY / 400), this.time(e.offsetX));
+        if (Math.abs(e.deltaX) > Math.abs(e.deltaY)) this.pan(e.deltaX / 800);
+        else this.zoom(Math.exp(e.deltaY / 400), this.time(e.offsetX));
       }, { passive: false });
       over.addEventListener("keydown", (e) => {
         const keys = { ArrowLeft: "left", ArrowRight: "right", "+": "in", "=": "in", "-": "out", 0: "all", Home: "all" };
@@ -392,15 +357,16 @@
       const header = JSON.parse(part("header"));
       new Traces(box, header, decode(header.arrays, await unpack(part("data"))));
     } catch (error) {
-      box.querySelector(".plot").textContent = `The traces cannot be drawn (${error.message}). They need a browser of 2023 or newer.`;
+      box.querySelector(".plot").textContent = `The traces cannot be drawn (${error.message}); a browser of 2023 or newer can.`;
     }
   }
 
-  const seen = new IntersectionObserver(
-    (entries) => entries.filter((e) => e.isIntersecting).forEach((e) => (seen.unobserve(e.target), begin(e.target))),
-    { rootMargin: "400px" },
-  );
-  document.querySelectorAll(".traces").forEach((box) => seen.observe(box));
+  const entered = (entries) => entries.filter((e) => e.isIntersecting).forEach(({ target }) => {
+    observer.unobserve(target);
+    begin(target);
+  });
+  const observer = new IntersectionObserver(entered, { rootMargin: "400px" });
+  document.querySelectorAll(".traces").forEach((box) => observer.observe(box));
   // A link to a recording unfolds it.
   const unfold = () => document.getElementById(location.hash.slice(1))?.closest("details")?.setAttribute("open", "");
   addEventListener("hashchange", unfold);
