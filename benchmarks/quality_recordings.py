@@ -98,6 +98,6 @@ def _mouse(folder: Path) -> Iterator[tuple[str, str, xr.DataArray]]:
 
 def _ninapro(folder: Path) -> Iterator[tuple[str, str, xr.DataArray]]:
     for path in sorted((folder / "hand-ninapro-db1").glob("*.xz")):
-        values = np.load(io.BytesIO(lzma.open(path).read()))["emg"]
+        values = np.load(io.BytesIO(lzma.decompress(path.read_bytes())))["emg"]
         names = [f"electrode {i}" for i in range(values.shape[1])]
         yield "hand-ninapro-db1", path.name.split("_")[0], _emg(values, names, "V", 100.0, "envelope")

@@ -68,7 +68,20 @@ def kinds(emg: xr.DataArray) -> set[tuple[str, str]]:
 
 @pytest.mark.parametrize(
     "fault",
-    "unplugged silent saturated mains drift unfiltered artefact duplicate constant empty missing stage".split(),
+    [
+        "unplugged",
+        "silent",
+        "saturated",
+        "mains",
+        "drift",
+        "unfiltered",
+        "artefact",
+        "duplicate",
+        "constant",
+        "empty",
+        "missing",
+        "stage",
+    ],
 )
 def test_each_simulated_fault_is_found_in_its_channel_and_nowhere_else(fault: str) -> None:
     found = kinds(spoiled(fault))

@@ -21,6 +21,7 @@ IDENTICAL = 0.999  # |correlation|; a copy with another gain and rounding has mo
 # Peaks of surface EMG are between some 10 µV and 5 mV, of fine wires up to 10 mV (Merletti & Farina 2016,
 # 10.1002/9781119082934); what lies outside has another unit, or the amplifier's gain in it.
 LARGEST_PEAK_V, SMALLEST_PEAK_V = 20e-3, 2e-6
+SILENT_ENVELOPE = 0.05  # peak to the median peak of the channels; noise has 1 to 5 % of a strong contraction
 
 
 def check_emg(emg: xr.DataArray) -> tuple[Finding, ...]:
@@ -106,7 +107,8 @@ def _check_raw(channels: list[Channel]) -> list[Finding]:
         findings += [*find_mains(channel), *find_drift(channel), *find_unfiltered(channel), *find_artefacts(channel)]
     findings += judge_noise(channels, findings)
     sound = [c for c in channels if not any(f.muscle == c.muscle and f.kind in NOT_EMG for f in findings)]
-    return [*findings, *_unit(sound), *find_rate(sound)]
+    steady = [c for c in sound if not any(f.muscle == c.muscle and f.kind in ("unfiltered", "mains") for f in findings)]
+    return [*findings, *_unit(sound), *find_rate(steady)]
 
 
 NOT_EMG = ("unplugged", "silent", "saturated", "stage")
@@ -114,10 +116,15 @@ NOT_EMG = ("unplugged", "silent", "saturated", "stage")
 
 def _check_envelope(channels: list[Channel]) -> list[Finding]:
     findings = [f for c in channels for f in find_saturated(c, both_rails=False)] + find_envelope_artefacts(channels)
+    peaks = {c.muscle: float(np.nanquantile(c.values, 0.999)) for c in channels}
+    usual = float(np.median(list(peaks.values()))) if len(peaks) >= 3 else 0.0
     for channel in channels:
         if np.nanmin(channel.values) < -1e-3 * np.nanmax(np.abs(channel.values)):
             text = "it has negative samples: it is declared rectified or an envelope, but looks raw"
             findings.append(channel.finding("stage", text, masked=False))
+        elif peaks[channel.muscle] < SILENT_ENVELOPE * usual:
+            text = f"no activity seen: it peaks at {peaks[channel.muscle] / usual:.1%} of what other channels reach"
+            findings.append(channel.finding("silent", text, masked=False))
     return findings
 
 

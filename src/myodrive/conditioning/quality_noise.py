@@ -8,14 +8,18 @@ comes in bursts. And an electrode on skin adds noise of its own, some µV that f
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float
+from scipy import signal as sps
 
 from myodrive.conditioning.quality_types import Channel, Finding, in_volts
 
-LOWEST_RATE_HZ = 800.0  # below it the upper band is not there
+LOWEST_RATE_HZ = 820.0  # below it the upper band is not there
 EMG_TILT = 0.25  # density at 300–400 Hz to density at 60–150 Hz; surface EMG .001 to .15, fine wires up to .3
 WHITE_TILT = 0.65  # white noise has 1, electrodes on skin .3 to .6
 STEADY = 2.0  # loud to quiet stretches; noise alone has 1.1 to 1.5
-ORDINARY_NOISE_V = (0.7e-6, 20e-6)  # RMS of an electrode on skin, 20 to 450 Hz; an open amplifier alone has less
+ORDINARY_NOISE_V = (0.7e-6, 25e-6)  # RMS of an electrode on skin, 20 to 450 Hz; an open amplifier alone has less
+LOUD = 2.0  # steady noise to the EMG of the other channels
+FLOOR = 0.25  # noise between the bursts to that of the other channels
 
 
 def judge_noise(channels: list[Channel], findings: list[Finding]) -> list[Finding]:
@@ -23,25 +27,52 @@ def judge_noise(channels: list[Channel], findings: list[Finding]) -> list[Findin
     clipped = {f.muscle for f in findings if f.kind == "stage" or (f.kind == "saturated" and f.masked)}
     judged = [c for c in channels if c.rate_hz >= LOWEST_RATE_HZ and c.muscle not in clipped]
     noisy = [c for c in judged if _is_noise(c)]
-    loud = [_rms(c) for c in judged if c not in noisy]
-    return [_verdict(c, float(np.median(loud)) if loud else np.inf) for c in noisy]
+    active = [c for c in judged if c not in noisy]
+    level = float(np.median([_rms(c) for c in active])) if active else np.inf
+    return [_verdict(c, level) for c in noisy] + _lost_contact(active)
 
 
 def _verdict(channel: Channel, level_of_emg: float) -> Finding:
     tilt, rms = _tilt(channel), _rms(channel)
-    factor = in_volts(channel.units)
-    ordinary = factor is not None and ORDINARY_NOISE_V[0] <= rms * factor <= ORDINARY_NOISE_V[1]
     level = f"{rms:.2g} {channel.units} RMS"
-    if tilt >= WHITE_TILT and not ordinary:
-        text = (
-            f"unplugged: white noise ({level}), as dense at 300 to 400 Hz as at 60 to 150 Hz (ratio {tilt:.2f}), no EMG"
-        )
+    if tilt >= WHITE_TILT and not _ordinary(channel, rms):
+        text = f"white noise ({level}), no EMG: as dense at 300 to 400 Hz as at 60 to 150 Hz (ratio {tilt:.2f})"
         return channel.finding("unplugged", text, masked=True)
-    if rms > level_of_emg:
-        text = f"unplugged: steady noise ({level}) louder than the EMG of the other channels"
+    if rms > LOUD * level_of_emg and not _ordinary(channel, rms):
+        text = f"steady noise ({level}), no EMG: {rms / level_of_emg:.1f} times the EMG of the other channels"
         return channel.finding("unplugged", text, masked=True)
     text = f"no activity seen: steady noise ({level}) such as an electrode on a resting muscle has"
     return channel.finding("silent", text, masked=False)
+
+
+def _ordinary(channel: Channel, rms: float) -> bool:
+    factor = in_volts(channel.units)
+    return factor is not None and ORDINARY_NOISE_V[0] <= rms * factor <= ORDINARY_NOISE_V[1]
+
+
+def _lost_contact(active: list[Channel]) -> list[Finding]:
+    """Channels that between their bursts have the white noise of an open input, far below the other electrodes."""
+    floors = [_floor(c) for c in active]
+    usual = float(np.median([rms for _, rms in floors])) if len(active) >= 3 else 0.0
+    findings = []
+    for channel, (tilt, rms) in zip(active, floors):
+        if tilt >= WHITE_TILT and rms < FLOOR * usual and not _ordinary(channel, rms):
+            text = (
+                f"contact comes and goes: between bursts it has {rms / usual:.2f} of the noise of the other electrodes"
+            )
+            findings.append(channel.finding("unplugged", text, masked=True))
+    return findings
+
+
+def _floor(channel: Channel) -> tuple[float, float]:
+    """Tilt of the spectrum and RMS in the quietest fifth of the stretches of 0.1 s."""
+    stretches = _stretches(channel)
+    quiet = stretches[np.argsort(np.mean(stretches**2, axis=1))[: max(1, len(stretches) // 5)]]
+    frequency, each = sps.periodogram(quiet, channel.rate_hz, "hann", detrend="linear")
+    density = each.mean(axis=0)
+    emg = np.median(density[(frequency >= 60) & (frequency < 150)])
+    high = np.median(density[(frequency >= 300) & (frequency < 400)])
+    return float(high / emg) if emg > 0 else 0.0, float(np.sqrt(np.mean(quiet**2)))
 
 
 def _is_noise(channel: Channel) -> bool:
@@ -51,15 +82,17 @@ def _is_noise(channel: Channel) -> bool:
 
 def _tilt(channel: Channel) -> float:
     emg = channel.density(60.0, 150.0)
-    return channel.density(300.0, 0.4 * channel.rate_hz if channel.rate_hz < 1000 else 400.0) / emg if emg > 0 else 0.0
+    return channel.density(300.0, 400.0) / emg if emg > 0 else 0.0
+
+
+def _stretches(channel: Channel) -> Float[np.ndarray, "stretch sample"]:
+    n = round(0.1 * channel.rate_hz)
+    return channel.above_20_hz[: channel.above_20_hz.size // n * n].reshape(-1, n)
 
 
 def _burstiness(channel: Channel) -> float:
     """Loud to quiet: the 95th to the 10th percentile of the mean rectified EMG in stretches of 0.1 s."""
-    n = round(0.1 * channel.rate_hz)
-    rectified = np.abs(channel.above_20_hz)
-    stretches = rectified[: rectified.size // n * n].reshape(-1, n).mean(axis=1)
-    quiet, loud = np.quantile(stretches, [0.1, 0.95])
+    quiet, loud = np.quantile(np.abs(_stretches(channel)).mean(axis=1), [0.1, 0.95])
     return float(loud / quiet) if quiet > 0 else np.inf
 
 

@@ -57,7 +57,7 @@ def find_unfiltered(channel: Channel) -> Iterator[Finding]:
     emg = channel.density(60.0, 120.0)
     ratio = channel.density(5.0, 18.0) / emg if emg > 0 else 0.0
     if ratio >= SLOW_TO_EMG:
-        text = f"unfiltered: 5 to 18 Hz is {ratio:.2g} times as dense as 60 to 120 Hz (a high-pass of 20 Hz or more is needed)"
+        text = f"5 to 18 Hz is {ratio:.2g} times as dense as 60 to 120 Hz (a high-pass of 20 Hz or more is needed)"
         yield channel.finding("unfiltered", text, masked=False)
 
 

@@ -18,6 +18,7 @@ TRACE = 1.5  # what is left of an event above 20 Hz, to the largest value elsewh
 SPIKE = 4.0  # a spike to the largest value anywhere else
 SPIKE_S = 0.05  # shorter than any burst of a muscle
 ENVELOPE_EVENT = 12.0  # to the 80th percentile of the channel
+ABOVE_OTHERS = 3.0  # peak of an envelope with artefacts to the largest peak of any other muscle
 ISOLATED_SHARE = 0.2  # events that take more of the time are how this channel is, not events
 FEW = 3  # likewise what comes back more often
 PAD_S = 0.05  # filters spread an event
@@ -35,7 +36,7 @@ def find_saturated(channel: Channel, *, both_rails: bool = True) -> Iterator[Fin
     if share >= CLIPPED:
         rail = f"{float(np.max(np.abs(finite))):g} {channel.units}".strip()
         consequence = "" if share >= CLIPPED_ALL else "; its peaks are too low"
-        text = f"saturated: {share:.1%} of the samples are at the rail ({rail}){consequence}"
+        text = f"{share:.1%} of the samples are at the rail ({rail}){consequence}"
         yield channel.finding("saturated", text, masked=share >= CLIPPED_ALL)
 
 
@@ -55,10 +56,6 @@ def find_artefacts(channel: Channel) -> Iterator[Finding]:
     slow = moving_mean(np.abs(channel.below_20_hz), round(0.1 * channel.rate_hz))
     emg = float(np.quantile(_fast(channel, 0.1)[np.isfinite(channel.values)], 0.95))
     if emg <= 0:
-        return
-    if slow.max() > POPPING * emg and np.mean(slow > SLOW_EVENT * emg) > ISOLATED_SHARE:
-        text = f"slow steps {slow.max() / emg:.0f} times as large as anything fast: an electrode that loses contact"
-        yield channel.finding("artefact", text, masked=True)
         return
     limit = max(SLOW_EVENT * emg, 4 * float(np.median(slow)))
     events = binary_propagation(slow > limit, mask=slow > 0.5 * limit)
@@ -101,33 +98,32 @@ def _spike(channel: Channel, known: Bool[np.ndarray, " time"]) -> Iterator[Findi
 
 
 def find_envelope_artefacts(channels: list[Channel]) -> list[Finding]:
-    """Brief events far above the rest of their channel; masked only where they dwarf every other muscle as well.
+    """Brief events far above the rest of their channel and far above every other muscle.
 
     An envelope does not tell a jolt from a single strong burst, so the second witness is needed before data are lost.
     """
     findings: list[Finding] = []
     peaks = {c.muscle: float(np.nanmax(c.values)) for c in channels}
     for channel in channels:
-        usual = np.nanquantile(channel.values, 0.8)
+        usual = float(np.nanquantile(channel.values, 0.8))
         events = np.nan_to_num(channel.values) > ENVELOPE_EVENT * usual
-        if usual <= 0 or not events.any() or events.mean() > ISOLATED_SHARE / 2:
-            continue
         others = max([p for m, p in peaks.items() if m != channel.muscle], default=np.inf)
-        wide = binary_propagation(events, mask=np.nan_to_num(channel.values) > ENVELOPE_EVENT / 3 * usual)
-        masked = peaks[channel.muscle] > 3 * others
-        for start, stop in _stretches(channel, wide):
+        if not (usual > 0 and 0 < events.mean() <= ISOLATED_SHARE and peaks[channel.muscle] > ABOVE_OTHERS * others):
+            continue
+        wide = binary_propagation(events, mask=np.nan_to_num(channel.values) > ENVELOPE_EVENT / 4 * usual)
+        for start, stop in _stretches(channel, wide, at_most=3 * FEW):
             times = np.nanmax(channel.values[start:stop]) / usual
-            text = f"an event {times:.0f} times its usual level" + (", far above every other muscle" if masked else "")
-            findings.append(_in_stretch(channel, start, stop, text, masked))
+            text = f"an event {times:.0f} times its usual level, in a channel far above every other muscle"
+            findings.append(_in_stretch(channel, start, stop, text, True))
     return findings
 
 
-def _stretches(channel: Channel, events: Bool[np.ndarray, " time"]) -> list[tuple[int, int]]:
+def _stretches(channel: Channel, events: Bool[np.ndarray, " time"], at_most: int = FEW) -> list[tuple[int, int]]:
     """First and last-plus-one sample of each event, with a little before and after; none if there are too many."""
     pad = round(PAD_S * channel.rate_hz)
     wide = binary_dilation(events, iterations=pad) if pad else events
     edges = np.flatnonzero(np.diff(np.r_[False, wide, False].astype(np.int8)))
-    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2])] if edges.size <= 2 * FEW else []
+    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2])] if edges.size <= 2 * at_most else []
 
 
 def _in_stretch(channel: Channel, start: int, stop: int, text: str, masked: bool) -> Finding:
