@@ -188,7 +188,7 @@ class _Content:
         raise SignalError(
             f"no sampling rate is known for the array '{key}'.",
             where=self.name,
-            remedy="Say it: rate_hz=1000 (--rate 1000).",
+            remedy="Say it: rate_hz=1000 (--rate-hz 1000).",
         )
 
     # -- shapes ------------------------------------------------------------------------------------------------------

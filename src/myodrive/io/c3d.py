@@ -23,6 +23,7 @@ from myodrive.safe_write import safe_write
 
 _CHILD = Path(__file__).with_name("_c3d_child.py")
 _BLOCK = 512  # bytes
+_MOST_STRINGS = 255  # in one parameter
 _MOST_FRAMES = 65535  # what the header can count; longer files say it in their parameters
 _MODEL_OUTPUTS = {
     # Vicon's groups of points that are results of a model, not markers: (signal, the parameter with their unit)
@@ -94,6 +95,12 @@ def write_c3d(recording: Recording, path: str | Path) -> Path:
     analogs = [recording.signals[n] for n in ("emg", "forces", "analog") if n in recording]
     if markers is None and not analogs:
         raise SignalError("has neither markers nor EMG nor other channels to write.", where=recording.label)
+    if len(recording.events) > _MOST_STRINGS:
+        raise SignalError(
+            f"has {len(recording.events)} events, and C3D holds {_MOST_STRINGS}.",
+            where=recording.label,
+            remedy="Write .nc instead, or drop events: recording.replace(events=…).",
+        )
     content = _content(recording, markers, analogs)
 
     def write(temporary: Path) -> None:
@@ -102,7 +109,21 @@ def write_c3d(recording: Recording, path: str | Path) -> Path:
             np.savez(source, **content)  # type: ignore[arg-type]
             run_child(_CHILD, ["write", source, temporary.resolve()], where=Path(path))
 
-    return safe_write(path, write, check=_check_length)
+    def check(temporary: Path) -> None:
+        # The library works the samples of each frame out of the two rates, in single precision, and drops what is over.
+        again = read_c3d(temporary)
+        n_again = {s.sizes["time"] for n, s in again.signals.items() if n in ("emg", "analog", "forces")}
+        if analogs and n_again != {content["analogs"].shape[1]}:
+            raise FileError(f"{content['analogs'].shape[1]} samples became {n_again}.", where=path)
+
+    try:
+        return safe_write(path, write, check=check)
+    except FileError as error:
+        raise FileError(
+            f"could not be written so that it can be read again: {error.what}",
+            where=str(path),
+            remedy="Write .nc instead.",
+        ) from error
 
 
 def is_c3d(head: bytes) -> bool:
@@ -303,8 +324,10 @@ def _content(
         )
     analog_rate = analog_rates.pop() if analogs else 0.0
     if markers is None:
-        # An analog-only file (a maximum contraction) needs a frame clock all the same: one sample, one frame.
-        point_rate, n_frames = analog_rate, n_samples.pop()
+        # An analog-only file (a maximum contraction) needs frames all the same: as near to 100 a second as fits.
+        n = n_samples.pop()
+        per_frame = min((k for k in range(1, n + 1) if n % k == 0), key=lambda k: abs(np.log(analog_rate / k / 100)))
+        point_rate, n_frames = _single_rate(analog_rate, per_frame), n // per_frame
         points = np.zeros((3, 0, n_frames))
     else:
         point_rate, n_frames = sampling_rate(markers), markers.sizes["time"]
@@ -319,6 +342,12 @@ def _content(
     values = np.concatenate([a.values.T for a in analogs]) if analogs else np.zeros((0, n_frames))
     parameters = _parameters(recording, markers, analogs, point_rate, analog_rate, n_frames)
     return {"points": points, "analogs": values, "parameters": np.array(json.dumps(parameters))}
+
+
+def _single_rate(analog_rate: float, per_frame: int) -> float:
+    """The frame rate in single precision, rounded so that the samples of a frame come out as a whole number."""
+    rate = np.float32(analog_rate / per_frame)
+    return float(rate if np.float32(analog_rate) / rate >= per_frame else np.nextafter(rate, np.float32(0)))
 
 
 def _parameters(
@@ -360,4 +389,6 @@ def _parameters(
 
 
 def _in_parts(name: str, values: list[str]) -> dict[str, list[str]]:
-    return {f"{name}{i // 255 + 1 if i else ''}": values[i : i + 255] for i in range(0, max(len(values), 1), 255)}
+    """LABELS, LABELS2, …: the length of a parameter is one byte."""
+    starts = range(0, max(len(values), 1), _MOST_STRINGS)
+    return {f"{name}{i // _MOST_STRINGS + 1 if i else ''}": values[i : i + _MOST_STRINGS] for i in starts}

@@ -237,7 +237,7 @@ def _one_unit(units: Sequence[str], where: str) -> tuple[Float[np.ndarray, " cha
         raise SignalError(
             f"the EMG channels are in different units ({', '.join(u or 'none' for u in dict.fromkeys(units))}).",
             where=where,
-            remedy="Name channels of one unit (--emg), or state the unit (--units).",
+            remedy="Name channels of one unit (--emg), or state the unit (units=).",
         )
     scale = np.array([_VOLTS[u] / _VOLTS[found[0]] if u else 1.0 for u in units])
     return (

@@ -27,6 +27,9 @@ _END_OF_HEADER = "endheader"
 _HEADER_LIMIT = 1000  # lines; a file without "endheader" in them is no storage file
 _ROW_WORDS = ("nrows", "nr", "datarows")
 _COLUMN_WORDS = ("ncolumns", "ncols", "nc", "datacolumns")
+_ACTIVATION_TITLE = "Activation by"
+_TITLES = {"emg": "EMG", "angles": "Coordinates", "moments": "Inverse Dynamics Generalized Forces"}
+_KIND_OF_TITLE = {"analog": "other", "forces": "force", "powers": "power", "simulated": "simulated"}
 _TRC_WORDS = "PathFileType"
 
 
@@ -170,7 +173,7 @@ def write_storage(thing: Activation | Recording | xr.DataArray, path: str | Path
 
 
 def write_trc(recording: Recording, path: str | Path) -> Path:
-    """Write the markers as TRC. A marker that was not seen is left empty, as OpenSim expects."""
+    """Write the markers as TRC. A marker that was not seen is `NaN`; OpenSim refuses rows that end in empty cells."""
     markers = recording["markers"].transpose("time", "marker", "axis")
     rate, n = sampling_rate(markers), markers.sizes["time"]
     labels = [re.sub(r"\s+", "_", str(label)) for label in markers.marker.values]
@@ -183,7 +186,7 @@ def write_trc(recording: Recording, path: str | Path) -> Path:
         "",
     ]
     rows = [
-        "\t".join([str(i + 1), repr(float(t)), *("" if np.isnan(v) else repr(float(v)) for v in values.ravel())])
+        "\t".join([str(i + 1), repr(float(t)), *("NaN" if np.isnan(v) else repr(float(v)) for v in values.ravel())])
         for i, (t, values) in enumerate(zip(markers.time.values, markers.values))
     ]
     return safe_write_text(path, "\n".join([*header, *rows]) + "\n")
@@ -250,9 +253,9 @@ def _kind_of_table(table: StorageTable, file_name: str) -> str:
     title, first = f"{table.name} {file_name}".lower(), (table.labels or [""])[0].lower()
     if re.search(r"\bemg|electromyogra", title.replace("_", " ")):
         return "emg"
-    if table.header.get("signal"):  # written here
-        return table.header["signal"]
-    if table.name.lower().startswith("activation") or table.header.get("method"):
+    if table.name in _KIND_OF_TITLE:
+        return _KIND_OF_TITLE[table.name]
+    if table.name.startswith(_ACTIVATION_TITLE):
         return "activation"
     if "static optimization" in title or "activation" in title or first.endswith("/activation"):
         return "simulated"
@@ -288,10 +291,10 @@ def _starts_with_frame(line: str) -> bool:
 def _table_of(thing: Activation | Recording | xr.DataArray, signal: str | None) -> tuple[xr.DataArray, str]:
     if isinstance(thing, Activation):
         table = thing.activation.where(thing.valid)
-        title = f"Activation by {thing.method}, relative to {thing.relative_to}"
+        title = f"{_ACTIVATION_TITLE} {thing.method}, relative to {thing.relative_to}"
     elif isinstance(thing, Recording):
         name = signal or ("emg" if "emg" in thing else next(iter(thing.signals), "emg"))
-        table, title = thing[name], {"emg": "EMG", "angles": "Coordinates"}.get(name, name)
+        table, title = thing[name], _TITLES.get(name, name)
     else:
         table, title = thing, str(thing.name or "table")
     if table.dims[0] != "time" or table.ndim != 2:

@@ -61,13 +61,17 @@ def read_text(path: str | Path, choice: Choice = AS_FOUND) -> Recording:
     """
     opened = open_file(check_path(path))
     table = parse_text(opened)
-    groups, warnings = _groups(table, choice, opened.path)
-    signals, said = make_signals(groups, choice, where=opened.name)
-    return Recording(
-        signals,
-        source=Source(opened.name, opened.sha256, "text", tuple(warnings + said)),
-        info={"header": table.preamble} if table.preamble else {},
-    )
+    return recording_from_table(table, choice, opened.path, sha256=opened.sha256, reader="text")
+
+
+def recording_from_table(
+    table: TextTable, choice: Choice, path: Path, *, sha256: str, reader: str, stage: str | None = None
+) -> Recording:
+    """A Recording from a table of samples, whatever file it comes from."""
+    groups, warnings = _groups(table, choice, path)
+    signals, said = make_signals(groups, choice, where=path.name, stage=stage)
+    source = Source(path.name, sha256, reader, tuple(warnings + said))
+    return Recording(signals, source=source, info={"header": table.preamble} if table.preamble else {})
 
 
 def parse_text(opened: Opened) -> TextTable:
@@ -90,7 +94,8 @@ def write_text(thing: Activation | Recording | xr.DataArray, path: str | Path, *
     empty cells, every number has the digits that give it back exactly.
     """
     delimiter = "\t" if Path(path).suffix.lower() in (".tsv", ".txt") else ","
-    header, columns = _columns_of(thing, signal)
+    labels, units, columns = columns_of(thing, signal)
+    header = [f"{label} [{unit}]" if unit else label for label, unit in zip(labels, units)]
     rows = [",".join("" if _is_nan(v) else _as_text(v) for v in row) for row in zip(*columns)]
     text = [delimiter.join(_quoted(h, delimiter) for h in header)]
     text += [row.replace(",", delimiter) for row in rows] if delimiter != "," else rows
@@ -209,7 +214,7 @@ def _groups(table: TextTable, choice: Choice, where: Path) -> tuple[list[Channel
             raise SignalError(
                 "has neither a column called time nor a sampling rate in its header.",
                 where=where,
-                remedy="Say the rate: rate_hz=1000 (--rate 1000).",
+                remedy="Say the rate: rate_hz=1000 (--rate-hz 1000).",
             )
         groups = [_group(table, np.arange(len(table.values)) / rate_hz, table.values, channels)]
     return groups, warnings
@@ -227,7 +232,7 @@ def _timed_group(
         raise FileError(
             f"the column '{table.labels[time_column] or 'time'}' has missing values between others.",
             where=where,
-            remedy="Say the rate instead (rate_hz=, --rate) after removing the column.",
+            remedy="Say the rate instead (rate_hz=, --rate-hz) after removing the column.",
         )
     group = _group(table, seconds[:n_rows], table.values[:n_rows], columns)
     if choice.rate_hz is None:
@@ -279,7 +284,10 @@ def _rate_in(preamble: Sequence[str]) -> float:
 # -- writing ---------------------------------------------------------------------------------------------------------
 
 
-def _columns_of(thing: Activation | Recording | xr.DataArray, signal: str | None) -> tuple[list[str], list[np.ndarray]]:
+def columns_of(
+    thing: Activation | Recording | xr.DataArray, signal: str | None = None
+) -> tuple[list[str], list[str], list[np.ndarray]]:
+    """Labels, units and columns of the table that `write_text` writes; the first is ``time``."""
     if isinstance(thing, Activation):
         return _columns_of_activation(thing)
     if isinstance(thing, Recording):
@@ -291,28 +299,26 @@ def _columns_of(thing: Activation | Recording | xr.DataArray, signal: str | None
         labels, values = [str(v) for v in thing[thing.dims[1]].values], thing.values
     else:
         raise SignalError(f"a table is (time, channel), and this is {tuple(thing.dims)}.", remedy="Write .nc instead.")
-    units = thing.coords["unit"].values if "unit" in thing.coords else [thing.attrs.get("units", "")] * len(labels)
-    header = ["time", *(f"{label} [{unit}]" if unit else label for label, unit in zip(labels, units))]
-    return header, [thing.time.values, *values.T]
+    units = (
+        thing.coords["unit"].values.tolist() if "unit" in thing.coords else [thing.attrs.get("units", "")] * len(labels)
+    )
+    return ["time", *labels], ["", *units], [thing.time.values, *values.T]
 
 
-def _columns_of_activation(activation: Activation) -> tuple[list[str], list[np.ndarray]]:
-    header, columns = ["time"], []
+def _columns_of_activation(activation: Activation) -> tuple[list[str], list[str], list[np.ndarray]]:
     flat = activation.dataset.where(activation.valid)
     time = activation.dataset["time"].values
+    labels, columns = ["time"], [time]
     if "trial" in flat.dims:
         n_trials = flat.sizes["trial"]
         names = flat["trial"].values if "trial" in flat.coords else np.arange(n_trials)
-        header = ["trial", "time"]
-        columns = [np.repeat(names, time.size), np.tile(time, n_trials)]
-    else:
-        columns = [time]
+        labels, columns = ["trial", "time"], [np.repeat(names, time.size), np.tile(time, n_trials)]
     for place, muscle in enumerate(activation.muscles):
         for variable, suffix in (("activation", ""), ("lower", "_lower"), ("upper", "_upper")):
             if variable == "activation" or activation.has_interval:
-                header.append(muscle + suffix)
+                labels.append(muscle + suffix)
                 columns.append(flat[variable].isel(muscle=place).values.ravel())
-    return header, columns
+    return labels, [""] * len(labels), columns
 
 
 def _is_nan(value: object) -> bool:
