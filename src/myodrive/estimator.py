@@ -101,24 +101,30 @@ class Estimator:
 
     # -- what a user calls -------------------------------------------------------------------------------------------
 
-    def fit(self: Own, data: Trials) -> Own:
+    def fit(self: Own, data: Trials, mvc: Trials | Sequence[Trials] | None = None) -> Own:
         """Learn from all training trials: the normalisation first, then whatever the method has to learn.
 
         Parameters
         ----------
         data : Recording, Study, or DataArray (time, muscle) or (trial, time, muscle)
             EMG; what stage of processing it is in is its attribute ``stage``, "raw" without one.
+        mvc : the same, or a list of them, optional
+            Maximum contractions, for ``conditioning=EmgConditioning(relative_to="mvc")``: conditioned like the trials,
+            their muscles found by label, each muscle's largest peak over all of them counts.
 
         Raises
         ------
         SignalError
             If there is no EMG, or the trials do not have the same muscles.
+        OptionError
+            If maximum contractions are given and `relative_to` is not "mvc", or the other way round.
         """
         filtered = [self._filter(trial) for trial in as_trials(data)]
         self.muscles_ = [str(m) for m in filtered[0].muscle.values]
         self._check_muscles(filtered)
         rectified = [rectify_emg(trial, self.config.conditioning) for trial in filtered]
-        self.normalisation_ = Normalisation.fit(rectified, self.config.conditioning)
+        contractions = [self._rectified_contraction(trial) for trial in _as_contractions(mvc)]
+        self.normalisation_ = Normalisation.fit(rectified, self.config.conditioning, mvc=contractions)
         self._fit([self._normalised(f, r) for f, r in zip(filtered, rectified)])
         return self
 
@@ -253,6 +259,11 @@ class Estimator:
             )
         return filter_emg(trial, self.config.conditioning)
 
+    def _rectified_contraction(self, trial: xr.DataArray) -> xr.DataArray:
+        trial = trial.sel(muscle=[m for m in self.muscles_ if m in trial.muscle.values])
+        options = self.config.conditioning.for_muscles(trial.muscle.values.tolist())
+        return rectify_emg(filter_emg(trial, options), options)
+
     def _normalised(self, filtered: xr.DataArray, rectified: xr.DataArray) -> xr.DataArray:
         return self.normalisation_.apply(filtered if self.consumes == "filtered" else rectified)
 
@@ -299,7 +310,7 @@ class Estimator:
             versions=versions(),
             seed=getattr(self.config, "seed", None),
             data_sha256=data_hash(trial),
-            notes=_notes(trial),
+            notes=[*_notes(filtered), *self.normalisation_.notes],
         )
 
 
@@ -335,6 +346,13 @@ def as_trials(data: Trials) -> list[xr.DataArray]:
 
 
 MIN_SAMPLES = 50  # shorter than this, the high-pass filter's own transient is longer than the recording
+
+
+def _as_contractions(mvc: Trials | Sequence[Trials] | None) -> list[xr.DataArray]:
+    if mvc is None:
+        return []
+    several = [mvc] if isinstance(mvc, Recording | Study | xr.DataArray) else mvc
+    return [trial for one in several for trial in as_trials(one)]
 
 
 def to_clock(values: np.ndarray, old_s: np.ndarray, new_s: np.ndarray) -> np.ndarray:
@@ -391,7 +409,7 @@ def _notes(trial: xr.DataArray) -> list[str]:
         return [
             f"The input was {'an envelope' if stage == 'envelope' else 'rectified'} already: no notch, no high-pass filter."
         ]
-    return []
+    return [f"ECG: {trial.attrs['ecg']}."] if "ecg" in trial.attrs else []
 
 
 def _say(error: ValidationError) -> str:

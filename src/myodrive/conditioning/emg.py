@@ -1,21 +1,23 @@
 """Conditioning of EMG in the published order, each step an option (Wimalasena et al. 2022, 10.1088/1741-2552/ac6369).
 
-notch list → zero-phase high-pass → (ECG removal) → rectify → polyphase resampling and rectify again → clip at a
-quantile → divide by a scale. The last two are learned over all training trials: `normalisation.Normalisation`.
+notch list → zero-phase high-pass (and low-pass) → ECG removal → rectify → polyphase resampling and rectify again → clip at
+a quantile → divide by a scale. The last two are learned over all training trials: `normalisation.Normalisation`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Annotated, Literal
 
 import numpy as np
 import xarray as xr
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from pydantic import BaseModel, ConfigDict, Field
 from scipy import signal as sps
 
-from myodrive.errors import SignalError
+from myodrive.conditioning.ecg import find_heartbeats, subtract_heartbeats
+from myodrive.errors import OptionError, SignalError
 from myodrive.recording import gap_free_runs, sampling_rate
 
 Positive = Annotated[float, Field(gt=0)]
@@ -23,7 +25,13 @@ Fractional = Annotated[float, Field(gt=0, le=1)]
 
 
 class EmgConditioning(BaseModel):
-    """Options of the conditioning; the defaults are those of the published chain."""
+    """Options of the conditioning; the defaults are those of the published chain.
+
+    ``ecg="template"`` subtracts the median heartbeat (file `ecg`). ``ecg="high-pass"`` raises the high-pass to at least
+    `ecg_highpass_hz`, which removes most of the heart and keeps the EMG's shape (Drake & Callaghan 2006,
+    10.1016/j.jelekin.2005.07.003); the published high-pass of 65 Hz is above that already, so it matters to those who
+    lower `highpass_hz`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -31,42 +39,78 @@ class EmgConditioning(BaseModel):
         tuple[Positive, Positive], ...
     ] = ()  # (centre, width) each; mains differ by country, so none unasked
     highpass_hz: Positive | None = 65.0  # published; removes motion artefacts and most of the ECG
-    highpass_order: Annotated[int, Field(ge=1, le=10)] = 4
+    highpass_order: Annotated[int, Field(ge=1, le=10)] = 4  # of the low-pass too; doubled by running both ways
+    lowpass_hz: Positive | None = None  # upper edge of a band-pass, often 450 Hz; resampling low-passes anyway
+    ecg: Literal["template", "high-pass"] | None = None  # removal of the heart from trunk muscles; see `ecg`
+    ecg_muscles: tuple[str, ...] = ()  # labels that `ecg` is applied to; all of them without one
+    ecg_highpass_hz: Positive = 30.0  # for "high-pass": 4th-order Butterworth of Drake & Callaghan 2006
     resample_hz: Positive | None = 500.0  # 2 ms bins as published; never raised above the recording's own rate
     clip_quantile: Fractional = 0.999  # single-sample artefacts would otherwise own the scale and the likelihood
     relative_to: Literal["q95", "task_maximum", "mvc"] = "q95"
     scale_quantile: Fractional = 0.95  # of the rectified EMG, for relative_to="q95"
     peak_window_s: Positive = 0.5  # moving window whose peak mean is the maximum, for "task_maximum" and "mvc"
 
+    def for_muscles(self, muscles: Sequence[str]) -> EmgConditioning:
+        """The same for a trial that has only these muscles: `ecg_muscles` names no others."""
+        if not self.ecg_muscles:
+            return self
+        present = tuple(m for m in self.ecg_muscles if m in muscles)
+        return self.model_copy(update={"ecg_muscles": present, "ecg": self.ecg if present else None})
+
+
+def mains_notch(
+    rate_hz: float, frequency_hz: float = 50.0, width_hz: float = 2.0, up_to_hz: float = 450.0
+) -> tuple[tuple[float, float], ...]:
+    """The notches (centre, width) at the mains frequency and its harmonics, for `EmgConditioning.notch_hz`.
+
+    Examples
+    --------
+    >>> mains_notch(1000.0, 60.0, up_to_hz=200.0)
+    ((60.0, 2.0), (120.0, 2.0), (180.0, 2.0))
+    """
+    highest = min(up_to_hz, rate_hz / 2 - width_hz)
+    return tuple((frequency_hz * k, width_hz) for k in range(1, int(highest // frequency_hz) + 1))
+
 
 def filter_emg(emg: xr.DataArray, options: EmgConditioning) -> xr.DataArray:
-    """Notch and high-pass filters, zero-phase, within each gap-free stretch; what is an envelope already is left alone.
+    """Notch, high-pass and low-pass filters, zero-phase, within each gap-free stretch, then ECG removal.
+
+    What is filtered, rectified or an envelope already is left alone.
 
     Parameters
     ----------
     emg : DataArray (time, muscle)
-        Any unit. Missing samples are NaN and stay NaN. The attribute ``stage`` says what it is; "raw" without one.
+        Any unit. Missing samples are NaN and stay NaN; so does a stretch shorter than one period of the lowest cut-off,
+        which cannot be filtered. The attribute ``stage`` says what it is; "raw" without one.
 
     Returns
     -------
     DataArray (time, muscle)
-        Same clock and unit, stage "filtered" if it was "raw".
+        Same clock and unit, stage "filtered" if it was "raw". Where ``ecg="template"``, its attribute ``ecg`` tells what
+        was found.
 
     Raises
     ------
     SignalError
-        If a cut-off is not below half the sampling rate.
+        If a cut-off is not below half the sampling rate, or the clock is not regular.
+    OptionError
+        If `ecg_muscles` names a muscle that is not there, or the high-pass is not below the low-pass.
     """
     if emg.attrs.get("stage", "raw") != "raw":
         return emg
     rate = sampling_rate(emg)
-    sections = _sections(options, rate)
+    with_heart = _with_heart(emg, options)
     values = np.asarray(emg.values, dtype=np.float64)
     result = np.full(values.shape, np.nan)
     for muscle in range(values.shape[1]):
+        heart = options.ecg == "high-pass" and bool(with_heart[muscle])
+        sections = _sections(options, rate, heart)
+        period = round(rate / min(_cutoffs(options, heart), default=rate))
         for run in gap_free_runs(emg.time.values, np.isfinite(values[:, muscle])):
-            result[run, muscle] = _zero_phase(sections, values[run, muscle])
-    return emg.copy(data=result).assign_attrs(stage="filtered")
+            _check_clock(emg.time.values[run], rate)
+            result[run, muscle] = _zero_phase(sections, values[run, muscle], period)
+    filtered = emg.copy(data=result).assign_attrs(stage="filtered")
+    return _without_heartbeats(emg, filtered, with_heart, rate) if options.ecg == "template" else filtered
 
 
 def rectify_emg(filtered: xr.DataArray, options: EmgConditioning) -> xr.DataArray:
@@ -109,26 +153,76 @@ def condition_emg(emg: xr.DataArray, options: EmgConditioning | None = None) -> 
     return Normalisation.fit([rectified], options).apply(rectified)
 
 
-def _sections(options: EmgConditioning, rate: float) -> Float[np.ndarray, "section 6"]:
+def _with_heart(emg: xr.DataArray, options: EmgConditioning) -> Bool[np.ndarray, " muscle"]:
+    muscles = [str(m) for m in emg.muscle.values]
+    unknown = [m for m in options.ecg_muscles if m not in muscles]
+    if unknown:
+        raise OptionError(f"ecg_muscles names {', '.join(unknown)}, and there is only {', '.join(muscles)}.")
+    return np.array([not options.ecg_muscles or m in options.ecg_muscles for m in muscles], dtype=bool)
+
+
+def _without_heartbeats(
+    raw: xr.DataArray, filtered: xr.DataArray, wanted: Bool[np.ndarray, " muscle"], rate: float
+) -> xr.DataArray:
+    """Beats are found in the raw EMG, where the heart is larger, and subtracted after the filters, which are linear."""
+    clearest, beats = find_heartbeats(np.asarray(raw.values, dtype=np.float64), rate)
+    if clearest < 0:
+        return filtered.assign_attrs(ecg="no heartbeats were found, so none were subtracted")
+    values = filtered.values.copy()
+    for muscle in np.flatnonzero(wanted):
+        values[:, muscle] = subtract_heartbeats(values[:, muscle], beats, rate)
+    said = f"the median of {beats.size} heartbeats, found in {raw.muscle.values[clearest]}, was subtracted"
+    return filtered.copy(data=values).assign_attrs(ecg=said)
+
+
+def _highpass_hz(options: EmgConditioning, heart: bool) -> float | None:
+    return max(options.highpass_hz or 0.0, options.ecg_highpass_hz) if heart else options.highpass_hz
+
+
+def _cutoffs(options: EmgConditioning, heart: bool) -> list[float]:
+    return [f for f in (_highpass_hz(options, heart), options.lowpass_hz, *(c for c, _ in options.notch_hz)) if f]
+
+
+def _sections(options: EmgConditioning, rate: float, heart: bool) -> Float[np.ndarray, "section 6"]:
+    highpass = _highpass_hz(options, heart)
     wanted = [("notch", c + w / 2) for c, w in options.notch_hz]
-    wanted += [("high-pass", options.highpass_hz)] if options.highpass_hz else []
+    wanted += [(k, f) for k, f in (("high-pass", highpass), ("low-pass", options.lowpass_hz)) if f]
     for kind, frequency in wanted:
         if frequency >= rate / 2:
             raise SignalError(
                 f"the {kind} filter at {frequency:g} Hz needs a sampling rate above {2 * frequency:g} Hz, and this is {rate:g} Hz.",
                 remedy="If this is an envelope already, say so: --already envelope (stage='envelope' in Python).",
             )
+    if highpass and options.lowpass_hz and highpass >= options.lowpass_hz:
+        raise OptionError(f"the high-pass at {highpass:g} Hz is not below the low-pass at {options.lowpass_hz:g} Hz.")
     parts = [sps.tf2sos(*sps.iirnotch(c, c / w, fs=rate)) for c, w in options.notch_hz]
-    if options.highpass_hz:
-        parts.append(sps.butter(options.highpass_order, options.highpass_hz, "highpass", fs=rate, output="sos"))
+    if highpass:
+        parts.append(sps.butter(options.highpass_order, highpass, "highpass", fs=rate, output="sos"))
+    if options.lowpass_hz:
+        parts.append(sps.butter(options.highpass_order, options.lowpass_hz, "lowpass", fs=rate, output="sos"))
     return np.concatenate(parts) if parts else np.empty((0, 6))
 
 
-def _zero_phase(sections: np.ndarray, values: np.ndarray) -> np.ndarray:
+def _check_clock(time: np.ndarray, rate: float) -> None:
+    """Refuse a clock that wanders by more than a sample from even steps; rounded time stamps do not."""
+    even = np.linspace(time[0], time[-1], time.size)
+    worst = int(np.argmax(np.abs(time - even)))
+    if abs(time[worst] - even[worst]) * rate > 1.5:
+        raise SignalError(
+            f"the samples are not evenly spaced: at {time[worst]:.3f} s the clock is "
+            f"{abs(time[worst] - even[worst]) * rate:.1f} samples away from a steady {rate:g} Hz.",
+            remedy="Export the EMG at its own constant rate, or resample it first.",
+        )
+
+
+def _zero_phase(sections: np.ndarray, values: np.ndarray, period: int) -> np.ndarray:
+    """Forwards and backwards; NaN where the stretch is shorter than a period, because nothing of it would be known."""
     if not len(sections):
         return values
-    pad = min(3 * (2 * len(sections) + 1), values.size - 1)
-    return sps.sosfiltfilt(sections, values, padlen=max(pad, 0))
+    if values.size <= period:
+        return np.full(values.size, np.nan)
+    pad = min(max(3 * (2 * len(sections) + 1), period), values.size - 1)
+    return sps.sosfiltfilt(sections, values, padlen=pad)
 
 
 def _resample(rectified: xr.DataArray, rate: float, target: float) -> xr.DataArray:

@@ -9,7 +9,7 @@ import xarray as xr
 from pydantic import BaseModel, ConfigDict
 
 from myodrive.conditioning.emg import EmgConditioning
-from myodrive.errors import SignalError
+from myodrive.errors import OptionError, SignalError
 from myodrive.recording import gap_free_runs, sampling_rate
 
 
@@ -17,7 +17,7 @@ class Normalisation(BaseModel):
     """What to clip at and to divide by, for each muscle.
 
     `clip` and `scale` are in the unit of the EMG; a muscle without a finite sample has NaN for both. What an
-    activation of 1 means is `relative_to`.
+    activation of 1 means is `relative_to`; `notes` are what a reader must know of the scales.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -27,31 +27,55 @@ class Normalisation(BaseModel):
     scale: tuple[float | None, ...]
     relative_to: str
     units: str = ""
+    notes: tuple[str, ...] = ()
 
     @classmethod
-    def fit(cls, trials: Sequence[xr.DataArray], options: EmgConditioning, *, mvc: Sequence[xr.DataArray] = ()) -> Normalisation:
-        """Learn from rectified trials (time, muscle), or, relative to a maximum contraction, from the trials `mvc`."""
+    def fit(cls, trials: Sequence[xr.DataArray], options: EmgConditioning, *, mvc: Sequence[xr.DataArray] = ()) -> Self:
+        """Learn from rectified trials (time, muscle), or, relative to a maximum contraction, from the trials `mvc`.
+
+        The scale relative to a maximum contraction is the largest mean rectified EMG over a window of `peak_window_s`
+        that a muscle reaches in any of the `mvc` trials; muscles are found in them by label, and a trial need not have
+        them all. "task_maximum" is the same over the trials themselves. The window shrinks to the longest stretch
+        without a gap where none is as long.
+
+        Raises
+        ------
+        OptionError
+            If maximum contractions are asked for and not given, or given and not asked for.
+        SignalError
+            If a muscle is in no maximum contraction, or their unit or stage differs from that of the trials.
+        """
+        _check_mvc(trials, options, mvc)
         together = np.concatenate([t.values for t in trials])
-        # One muscle of zeros, or of NaN only, has no scale: it stays NaN and is reported as not valid.
-        clip, scale = [], []
-        for muscle in range(together.shape[1]):
-            column = together[:, muscle][np.isfinite(together[:, muscle])]
+        clip: list[float | None] = []
+        scale: list[float | None] = []
+        notes = []
+        for i, muscle in enumerate(map(str, trials[0].muscle.values)):
+            column = together[:, i][np.isfinite(together[:, i])]
             top = float(np.quantile(column, options.clip_quantile)) if column.size else np.nan
-            clipped = np.minimum(column, top)
             if options.relative_to == "q95":
+                clipped = np.minimum(column, top)
                 value = float(np.quantile(clipped, options.scale_quantile)) if column.size else np.nan
             else:
-                if options.relative_to == "mvc" and not mvc:
-                    raise SignalError(
-                        "relative to a maximum contraction, but none is given.", remedy="Pass --mvc FILE."
-                    )
-                value = _peak(mvc if options.relative_to == "mvc" else trials, muscle, options.peak_window_s)
-            usable = np.isfinite(value) and value > 0
+                value = _peak(mvc or trials, muscle, options.peak_window_s)
+            # One muscle of zeros, or of NaN only, has no scale: it stays NaN and is reported as not valid.
+            usable = np.isfinite([top, value]).all() and value > 0
             clip.append(top if usable else None)
             scale.append(value if usable else None)
+            own = _peak(trials, muscle, options.peak_window_s) if mvc else 0.0
+            if usable and own > value:
+                notes.append(
+                    f"{muscle}: the task reaches {own / value:.2f} of the maximum contraction; it was no maximum."
+                )
         names = tuple(str(m) for m in trials[0].muscle.values)
-        units = str(trials[0].attrs.get("units", ""))
-        return cls(muscles=names, clip=tuple(clip), scale=tuple(scale), relative_to=options.relative_to, units=units)
+        return cls(
+            muscles=names,
+            clip=tuple(clip),
+            scale=tuple(scale),
+            relative_to=options.relative_to,
+            units=str(trials[0].attrs.get("units", "")),
+            notes=tuple(notes),
+        )
 
     def apply(self, emg: xr.DataArray) -> xr.DataArray:
         """Clip (both signs) and divide; the unit becomes 1."""
@@ -61,13 +85,41 @@ class Normalisation(BaseModel):
         return emg.copy(data=values).assign_attrs(units="1", relative_to=self.relative_to)
 
 
-def _peak(trials: Sequence[xr.DataArray], muscle: int, window_s: float) -> float:
-    """The largest mean over a moving window in any trial."""
-    best = np.nan
+def _check_mvc(trials: Sequence[xr.DataArray], options: EmgConditioning, mvc: Sequence[xr.DataArray]) -> None:
+    if bool(mvc) != (options.relative_to == "mvc"):
+        raise OptionError(
+            "relative to a maximum contraction, but none is given."
+            if not mvc
+            else f"maximum contractions are given, but amplitude is relative to {options.relative_to}.",
+            remedy="Pass both: --mvc FILE (fit(…, mvc=…)) and --relative-to mvc (relative_to='mvc').",
+        )
+    for name in ("units", "stage"):
+        wanted = trials[0].attrs.get(name, "")
+        found = {t.attrs.get(name, "") for t in mvc} - {wanted}
+        if found:
+            raise SignalError(f"{name} of the maximum contraction: {found.pop()!r}; of the trials: {wanted!r}.")
+    missing = [m for m in map(str, trials[0].muscle.values) if not any(m in t.muscle.values for t in mvc)]
+    if mvc and missing:
+        found_muscles = sorted({str(m) for t in mvc for m in t.muscle.values})
+        raise SignalError(
+            f"no maximum contraction has the muscles {', '.join(missing)}. Found: {', '.join(found_muscles)}.",
+            remedy="Add the file that has them with --mvc, or leave these muscles out with --emg.",
+        )
+
+
+def _peak(trials: Sequence[xr.DataArray], muscle: str, window_s: float) -> float:
+    """The largest mean over a moving window in any trial; NaN without a finite sample."""
+    stretches = []
     for trial in trials:
-        column = trial.values[:, muscle]
-        for run in gap_free_runs(trial.time.values, np.isfinite(column)):
-            n = min(max(1, round(window_s * sampling_rate(trial))), run.stop - run.start)
-            total = np.cumsum(np.r_[0.0, column[run]])
+        if muscle in trial.muscle.values:
+            column = trial.sel(muscle=muscle).values
+            runs = gap_free_runs(trial.time.values, np.isfinite(column))
+            stretches += [(column[run], sampling_rate(trial)) for run in runs]
+    longest = max((s.size / rate for s, rate in stretches), default=np.nan)
+    best = np.nan
+    for stretch, rate in stretches:
+        n = max(1, round(min(window_s, longest) * rate))
+        if n <= stretch.size:
+            total = np.cumsum(np.r_[0.0, stretch])
             best = np.fmax(best, np.max(total[n:] - total[:-n]) / n)
     return float(best)
