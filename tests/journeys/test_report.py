@@ -146,7 +146,7 @@ def test_labels_of_the_user_are_text_and_never_markup(page: str) -> None:
 
 def test_it_names_every_muscle_finding_refusal_and_citation(page: str) -> None:
     text = read(page).text
-    for wanted in (*MUSCLES, "Nothing but noise of 1 µV.", "An artefact of 2 mV.", "The unit may be mV.", "odd & old",
+    for wanted in (*MUSCLES, "Nothing but noise of 1 µV.", "An artefact of 2 mV.", "The unit may be mV.", "Odd & old.",
                    "broken.c3d", "is truncated.", "too short", "jump-diffusion", "high-pass filter at 65 Hz",
                    "doi:10.1152/jn.00936.2006", "Teager–Kaiser", "Co-contraction", "event mean"):  # fmt: skip
         assert wanted in text, wanted

@@ -15,7 +15,7 @@ from myodrive.activation import Activation
 from myodrive.evaluation.cycles import average_cycles, cycles_of_side
 from myodrive.recording import gap_free_runs, sampling_rate
 from myodrive.reporting.svg import Dot, Line, dot_chart, line_chart
-from myodrive.reporting.words import number, plural
+from myodrive.reporting.words import METRICS, number, plural
 
 LOWEST_HZ, FLOOR_DB = 0.5, -50.0
 
@@ -111,20 +111,27 @@ def learning_curves(curves: Mapping[str, Sequence[float]], title: str) -> Markup
 def score_charts(scores: pd.DataFrame, styles: Mapping[str, str]) -> list[Markup]:
     """For each task and metric, every method beside the references: median over muscles, and their range."""
     charts = []
-    for (task, metric), group in scores.groupby(["task", "metric"], sort=False):
-        dots = []
-        for method, own in group.groupby("method", sort=False):
-            values = own["value"].to_numpy(dtype=np.float64)
-            values = values[np.isfinite(values)]
-            middle, low, high = np.quantile(values, [0.5, 0.0, 1.0]) if values.size else (np.nan,) * 3
-            dots.append(Dot(str(method), middle, low, high, styles.get(str(method), "reference"), number(middle, 2)))
+    for (task, metric), group in scores[scores["metric"] != ""].groupby(["task", "metric"], sort=False):
+        dots = [
+            _dot(str(method), own["value"].to_numpy(), styles) for method, own in group.groupby("method", sort=False)
+        ]
         ends = np.array([(d.low, d.high) for d in dots]).ravel()
         ends = ends[np.isfinite(ends)]
         if ends.size:
-            span = (max(float(ends.min()), -1.0) if float(ends.max()) <= 1.0 else float(ends.min()), float(ends.max()))
-            span = (min(span[0], 0.0), max(span[1], 0.0)) if span[0] != span[1] else (span[0] - 0.5, span[1] + 0.5)
-            charts.append(dot_chart(f"{task}: {metric}", dots, span))
+            # A hopeless R² of −40 would leave no room to tell the others apart.
+            low, high = min(max(float(ends.min()), -1.0), 0.0), max(float(ends.max()), 0.0)
+            charts.append(
+                dot_chart(f"{task}: {METRICS.get(str(metric), str(metric))}", dots, (low, high if high > low else 1.0))
+            )
     return charts
+
+
+def _dot(method: str, values: np.ndarray, styles: Mapping[str, str]) -> Dot:
+    values = values[np.isfinite(values)]
+    low, middle, high = np.quantile(values, [0.0, 0.5, 1.0]) if values.size else (np.nan,) * 3
+    return Dot(
+        method, float(middle), float(low), float(high), styles.get(method, "reference"), number(float(middle), 2)
+    )
 
 
 def _decibels(hz: np.ndarray, power: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -140,7 +147,8 @@ def _decibels(hz: np.ndarray, power: np.ndarray) -> tuple[np.ndarray, np.ndarray
     x = (np.bincount(cell, hz)[with_any]) / n[with_any]
     y = (np.bincount(cell, power)[with_any]) / n[with_any]
     top = float(y.max())
-    return x, 10 * np.log10(np.maximum(y / top, 1e-12)) if top > 0 else np.full_like(y, np.nan)
+    decibels = 10 * np.log10(np.maximum(y / top, 1e-12)) if top > 0 else np.full_like(y, np.nan)
+    return x, np.where(decibels >= FLOOR_DB, decibels, np.nan)
 
 
 def _median_frequency(hz: np.ndarray, power: np.ndarray) -> float:

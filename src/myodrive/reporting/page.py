@@ -54,6 +54,7 @@ class Section:
     spectra: Sequence[Markup]
     cycles: Sequence[Markup]
     score_charts: Sequence[Markup]
+    not_scored: Sequence[str]
     tables: Sequence[Table]
     cocontraction: Table | None
     bursts: Table | None
@@ -62,6 +63,12 @@ class Section:
     def lights(self) -> dict[str, str]:
         """The traffic light of each channel."""
         return {c.label: c.light for c in self.channels}
+
+    @property
+    def interval(self) -> str:
+        """What the intervals of the estimates are called; nothing where there are none."""
+        levels = sorted({a.interval_level for a in self.result.estimates.values() if a.has_interval})
+        return f"{words.listed([f'{level:.0%}' for level in levels])} intervals" if levels else ""
 
 
 def write_report(result: StudyResult, path: str | Path) -> Path:
@@ -96,6 +103,7 @@ def render(result: StudyResult) -> str:
     page = Environment(
         loader=FunctionLoader(_asset), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    page.filters["file_name"] = lambda path: Path(path).name
     page.globals.update(number=number, plural=plural, lights=words.LIGHTS)
     return page.get_template("report.html.j2").render(
         result=result,
@@ -151,11 +159,12 @@ def _section(
         result=result,
         facts=_facts(result),
         channels=words.channels(result),
-        remarks=[f.text for f in result.findings if not f.muscle] + list(result.recording.source.warnings),
+        remarks=words.remarks(result),
         traces=pack_traces(result, n_recordings),
         spectra=figures.spectra(result.recording["emg"], result.estimates, styles),
         cycles=figures.cycle_averages(shown, cycles, styles) if cycles else [],
         score_charts=figures.score_charts(result.scores, styles) if len(result.scores) else [],
+        not_scored=words.not_scored(result.scores),
         tables=_summary_tables(result.summary, list(result.estimates)),
         cocontraction=_cocontraction(result.summary, list(result.estimates)),
         bursts=_bursts(result.summary),

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from markupsafe import Markup, escape
 
 WIDTH, HEIGHT = 300, 170
-LEFT, RIGHT, TOP, BOTTOM = 38, 8, 22, 30
+LEFT, RIGHT, TOP, BOTTOM = 38, 14, 22, 30
 Scale = Callable[[float], float]
 
 

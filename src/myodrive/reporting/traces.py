@@ -60,6 +60,7 @@ def pack_traces(result: RecordingResult, n_recordings: int) -> Traces:
         "start": float(time[0]),
         "stop": float(time[-1]),
         "unit": unit.name,
+        "signed": bool(np.nanmin(emg.values, initial=0.0) < 0),
         "muscles": _rows(result, muscles, unit),
         "arrays": arrays.described,
         "events": [[float(t), str(label), str(side)] for t, label, side in events.itertuples(index=False)],
@@ -211,16 +212,15 @@ def _means(values: Float[np.ndarray, " time"], block: int) -> Float[np.ndarray, 
 
 def _masked(result: RecordingResult, muscles: list[str], time: np.ndarray) -> list[list[Any]]:
     """[muscle, start, stop, why] of everything that is kept out of the estimates."""
-    rows: list[list[Any]] = []
+    stretches: dict[tuple[int, float, float], list[str]] = {}
     for finding in result.findings:
         if finding.masked:
-            start = finding.start_s if np.isfinite(finding.start_s) else time[0]
-            stop = finding.stop_s if np.isfinite(finding.stop_s) else time[-1]
-            hit = (
-                range(len(muscles)) if not finding.muscle else [i for i, m in enumerate(muscles) if m == finding.muscle]
-            )
-            rows += [[i, float(start), float(stop), finding.kind] for i in hit]
-    return rows
+            start = float(finding.start_s if np.isfinite(finding.start_s) else time[0])
+            stop = float(finding.stop_s if np.isfinite(finding.stop_s) else time[-1])
+            for i, muscle in enumerate(muscles):
+                if finding.muscle in ("", muscle):
+                    stretches.setdefault((i, start, stop), []).append(finding.kind)
+    return [[*where, ", ".join(dict.fromkeys(kinds))] for where, kinds in stretches.items()]
 
 
 def _bursts(result: RecordingResult, muscles: list[str]) -> list[list[float]]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from markupsafe import Markup, escape
 
@@ -27,6 +28,22 @@ ONE_MEANS = {
     "q95": "the 95th percentile of the muscle's rectified EMG over the subject's recordings",
     "unit": "nothing known: the input was taken as it is",
 }
+
+METRICS = {
+    "r2": "R²",
+    "r": "r",
+    "residual_r2": "single-trial residual R²",
+    "event_mean_r2": "R² of the event mean",
+    "odd_even_r": "r of odd and even cycles",
+    "nrmse": "nRMSE",
+    "vaf": "VAF",
+    "mae": "mean absolute error",
+    "peak_error": "error of the peak",
+    "lag_s": "lag (s)",
+    "coverage": "coverage of the interval",
+    "interval_width": "width of the interval",
+}
+"""What the metrics of the scores are called in a figure."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,8 +113,28 @@ def channels(result: RecordingResult) -> list[Channel]:
     for label, name, side in zip(emg.muscle.values, names, sides):
         own = [f for f in result.findings if f.muscle == str(label)]
         words = " ".join(w for w in (str(side), str(name)) if w)
-        rows.append(Channel(str(label), words, _light(own), tuple(f.text for f in own)))
+        rows.append(Channel(str(label), words, _light(own), tuple(sentence(f.text) for f in own)))
     return rows
+
+
+def sentence(text: str) -> str:
+    """With a capital letter at the start and a full stop at the end."""
+    text = text.strip()
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".") if text else ""
+
+
+def remarks(result: RecordingResult) -> list[str]:
+    """What was found of the recording as a whole, and what its reader had to warn of."""
+    texts = [f.text for f in result.findings if not f.muscle] + list(result.recording.source.warnings)
+    return [sentence(text) for text in dict.fromkeys(texts)]
+
+
+def not_scored(scores: pd.DataFrame) -> list[str]:
+    """Why there is no score for a task."""
+    if scores.empty or "note" not in scores:
+        return []
+    rows = scores[scores["metric"] == ""]
+    return [sentence(f"{task}: {note}") for task, note in zip(rows["task"], rows["note"])]
 
 
 def _light(findings: Iterable[Finding]) -> Light:
@@ -120,12 +157,29 @@ def in_short(result: StudyResult, verdicts: Sequence[Sequence[Channel]]) -> list
         means = sorted({a.relative_to for r in result.recordings for a in r.estimates.values()})
         one = "; ".join(ONE_MEANS[m] for m in means)
         sentences.append(f"Activation was estimated by {listed(methods)}. An activation of 1 means {one}.")
+    sentences += _beside_references(result)
     none = [r.recording.label for r in result.recordings if not r.estimates]
     if none:
         sentences.append(f"There is no estimate for {listed(none)}: see there for the reason.")
     if result.failed:
         sentences.append(f"{plural(len(result.failed), 'file')} could not be used; the end of this report says why.")
     return sentences
+
+
+def _beside_references(result: StudyResult) -> list[str]:
+    """The median R² of every method beside the references, for the task that says most."""
+    tables = [r.scores for r in result.recordings if len(r.scores)]
+    if not tables:
+        return []
+    scores = pd.concat(tables, ignore_index=True)
+    scores = scores[(scores["metric"] == "r2") & np.isfinite(scores["value"])]
+    tasks = [t for t in dict.fromkeys(scores["task"]) if t == "truth" or t.startswith("decoding")]
+    if not tasks:
+        return []
+    own = scores[scores["task"] == min(tasks, key=lambda t: t != "truth")]
+    medians = own.groupby("method", sort=False)["value"].median().sort_values(ascending=False)
+    what = "against the known activation" if own["task"].iloc[0] == "truth" else f"in {own['task'].iloc[0]}"
+    return [f"Median R² {what}, references among them: {', '.join(f'{m} {number(v, 2)}' for m, v in medians.items())}."]
 
 
 def conditioning_text(activation: Activation, stage: str) -> str:
@@ -175,13 +229,12 @@ def methods_paragraphs(result: StudyResult, has_cycles: bool) -> tuple[list[Mark
     measures = {m for r in result.recordings if len(r.summary) for m in r.summary["measure"].unique()}
     found = {m for r in result.recordings if len(r.summary) for m in r.summary["method"].unique()}
     if "burst_count" in measures:
-        text = "Bursts in the activations were found by a double threshold, on amplitude and on duration"
-        energy = Markup("")
+        double = Markup("Bursts in the activations were found by a double threshold, on amplitude and on duration%s")
+        paragraph = double % cite(REFERENCES["double threshold"])
         if "energy-operator" in found:
-            energy = Markup(", and bursts in the raw EMG by the Teager–Kaiser energy operator%s") % cite(
-                REFERENCES["energy operator"]
-            )
-        paragraphs.append(Markup("%s%s%s.") % (text, cite(REFERENCES["double threshold"]), energy))
+            energy = Markup(", and bursts in the raw EMG by the Teager–Kaiser energy operator%s")
+            paragraph += energy % cite(REFERENCES["energy operator"])
+        paragraphs.append(paragraph + ".")
     if any(m.startswith("cocontraction") for m in measures):
         paragraphs.append(
             Markup(

@@ -2,7 +2,7 @@
 // The traces of one recording: all muscles under each other on one time axis; drawn when they come into view.
 (() => {
   const LEFT = 124, RIGHT = 40, HEAD = 22, FOOT = 26; // margins in pixels
-  const ZERO = 0.64; // of a row: the line from which estimates rise and about which the EMG swings
+  const ZERO = { true: 0.64, false: 0.95 }; // of a row: where estimates rise from, below EMG that swings or does not
   const LEAST_S = 0.02; // the closest zoom
 
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
@@ -178,9 +178,9 @@
     }
 
     drawRow(c, row, top) {
-      const zero = top + ZERO * this.row;
-      const up = (v) => zero - (v / row.top) * (ZERO * this.row - 5);
-      const swing = (v) => zero - (v / row.peak) * ((1 - ZERO) * this.row - 3);
+      const { signed } = this.header, above = ZERO[signed] * this.row, zero = top + above;
+      const up = (v) => zero - (v / row.top) * (above - 5);
+      const swing = (v) => zero - (v / row.peak) * (signed ? this.row - above - 3 : above - 5);
       Object.assign(c, { strokeStyle: colour("rule"), lineWidth: 1 });
       this.straight(c, [0, top], [this.width, top]);
       this.straight(c, [LEFT, zero], [this.width - RIGHT, zero]);
@@ -208,7 +208,7 @@
         this.line(c, mean, up);
       }
       c.restore();
-      this.labels(c, row, top, zero, up);
+      this.labels(c, row, top, up);
     }
 
     shade(c, row, top) {
@@ -226,13 +226,13 @@
       c.font = `${weight} ${size}px ${getComputedStyle(document.body).fontFamily}`;
     }
 
-    labels(c, row, top, zero, up) {
+    labels(c, row, top, up) {
       Object.assign(c, { textAlign: "left", fillStyle: colour("ink") });
       this.font(c, 12.5, 600);
       c.fillText(row.label, 0, top + 16, LEFT - 8);
       c.fillStyle = colour("muted");
       this.font(c, 11);
-      if (this.shown.raw) c.fillText(`EMG ±${short(row.peak)} ${this.header.unit}`, 0, top + 33, LEFT - 8);
+      if (this.shown.raw) c.fillText(`EMG ${this.header.signed ? "±" : "to "}${short(row.peak)} ${this.header.unit}`, 0, top + 33, LEFT - 8);
       if (!row.mean.size) return;
       const marks = [0, ...[0.01, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50].filter((v) => v <= row.top / 1.15).slice(-1)];
       marks.forEach((mark) => c.fillText(String(mark), this.width - RIGHT + 5, up(mark)));
@@ -247,7 +247,7 @@
         c.fillText(tick.toFixed(digits), this.x(tick), y + 14);
       }
       c.textAlign = "left";
-      c.fillText("s", this.width - RIGHT + 5, y + 14);
+      c.fillText("time (s)", 0, y + 14);
       this.straight(c, [0, y], [this.width, y]);
       const whole = this.header.stop - this.header.start, length = this.view[1] - this.view[0];
       if (length < whole) // where in the recording this is
@@ -257,10 +257,11 @@
     }
 
     events(c) {
-      let free = -Infinity; // where the last label ends
+      let free = -Infinity, last = -Infinity; // where the last label ends, and where the last line is
       for (const [time, label, side] of this.header.events) {
         const x = this.x(time), text = [side[0]?.toUpperCase(), label].filter(Boolean).join(" ");
-        if (x < LEFT || x > this.width - RIGHT) continue;
+        if (x < LEFT || x > this.width - RIGHT || x < last + 3) continue; // a train of pulses is no grey wall
+        last = x;
         c.setLineDash(side === "left" ? [2, 3] : []);
         this.straight(c, [x, HEAD - 4], [x, this.bottom]);
         c.setLineDash([]);
@@ -314,7 +315,8 @@
       const { box, over } = this;
       box.addEventListener("change", () => this.read());
       box.addEventListener("click", (e) => e.target.dataset.do && this.act(e.target.dataset.do));
-      matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.redraw());
+      for (const media of ["print", "(prefers-color-scheme: dark)"])
+        matchMedia(media).addEventListener("change", () => this.draw()); // at once: paper does not wait for a frame
       new ResizeObserver(() => box.querySelector(".plot").clientWidth !== this.width && this.resize()).observe(box);
       over.addEventListener("pointerdown", (e) => {
         over.setPointerCapture(e.pointerId);
