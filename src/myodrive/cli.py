@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -222,9 +223,10 @@ def _run(options: dict[str, Any], out: Path | None, summary: bool, open_: bool) 
 def _tell(result: StudyResult, folder: Path) -> None:
     """What came out, what did not, and where the report is."""
     for recording in result.recordings:
-        masked = sorted({f.muscle for f in recording.findings if f.masked and f.start_s != f.start_s and f.muscle})
-        done = ", ".join(recording.estimates) or "nothing"
-        print(f"{recording.recording.label}: {done}" + (f"; masked: {', '.join(masked)}" if masked else ""))
+        n_muscle = recording.recording["emg"].sizes["muscle"]
+        n_masked = len({f.muscle for f in recording.findings if f.masked and isnan(f.start_s) and f.muscle})
+        kept = f"; {n_masked} of {n_muscle} channels left out" if n_masked else ""
+        print(f"{recording.recording.label}: {', '.join(recording.estimates) or 'nothing'}{kept}")
         for method, why in recording.skipped.items():
             print(f"  {method} left out: {why}")
     for why in result.failed.values():
