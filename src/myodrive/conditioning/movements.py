@@ -71,8 +71,9 @@ def cycles_from_events(events: pd.DataFrame) -> list[Cycle]:
     for words in CYCLE_STARTS:
         chosen = events[events["label"].str.contains(words, case=False, regex=True)]
         cycles = []
-        for side, times in chosen.groupby("side")["time"]:
-            cycles += _between(np.unique(times.to_numpy(dtype=np.float64)), str(side))
+        for side, own in chosen.groupby("side"):
+            name = str(side) or str(own["label"].iloc[0])
+            cycles += _between(np.unique(own["time"].to_numpy(dtype=np.float64)), name)
         if cycles:
             return sorted(cycles)
     return []
@@ -201,6 +202,7 @@ def rectified_envelope(emg: xr.DataArray, cutoff_hz: float, rate_hz: float = CLO
 
 
 def _starts_and_stops(events: pd.DataFrame) -> list[Cycle]:
+    events = events[~events["label"].str.contains("burst", case=False)]  # a burst is part of a cycle
     starts = events[events["label"].str.contains(START, case=False, regex=True)]
     stops = events[events["label"].str.contains(STOP, case=False, regex=True)]["time"].to_numpy(dtype=np.float64)
     cycles = []

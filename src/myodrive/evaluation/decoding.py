@@ -31,7 +31,7 @@ class Decoding:
     `r2` is against the mean of the training samples, so that predicting that mean scores 0. `event_mean_r2` is of the
     average training cycle, on the samples that lie in a cycle. `residual_r2` is of a decoder of the same kind for
     what is left of the target after its event mean, from what is left of the features after theirs, against zero:
-    what is known of the single trial. Both are NaN without at least two training cycles in some fold.
+    what is known of the single trial. Both are NaN where no fold has whole cycles to learn them from.
     """
 
     r2: Float[np.ndarray, " target"]
@@ -81,9 +81,7 @@ def decode(
     Raises
     ------
     SignalError
-        If too little is there to learn from.
-    OptionError
-        If the blocks and gaps do not fit into the recording.
+        If too little is there to learn from, or the blocks and gaps do not fit into the recording.
     """
     step = float(np.median(np.diff(time))) if time.size > 1 else 1.0
     shifts = np.unique(np.round(np.asarray(lags_s) / step).astype(int))
@@ -93,8 +91,14 @@ def decode(
     prediction, level = np.full(target.shape, np.nan), np.full(target.shape, np.nan)
     mean, remainder, left = (np.full(target.shape, np.nan) for _ in range(3))
     lag, penalty, curves = np.full(shape, np.nan), np.full(shape, np.nan), []
-    for k, (train, test) in enumerate(blocks.split(time)):
-        chosen = _fit_predict(features, target, time, train, test, shifts, penalties, inner)
+    try:
+        folds = [(train, test, inner.split(time[train])) for train, test in blocks.split(time)]
+    except OptionError as error:
+        raise SignalError(
+            f"{step * time.size:.3g} s are too short to hold out {n_folds} blocks in turn with gaps of {blocks.gap_s:g} s."
+        ) from error
+    for k, (train, test, within) in enumerate(folds):
+        chosen = _fit_predict(features, target, train, test, shifts, penalties, within)
         prediction[test] = chosen.prediction
         lag[k], penalty[k] = chosen.lag * step, chosen.penalty
         curves.append(chosen.curve)
@@ -104,9 +108,9 @@ def decode(
             mean[test] = typical[test]
             y, x = residual(target, typical), residual(features, event_mean(features, time, cycles, train))
             try:
-                remainder[test] = _fit_predict(x, y, time, train, test, shifts, penalties, inner).prediction
+                remainder[test] = _fit_predict(x, y, train, test, shifts, penalties, within).prediction
                 left[test] = y[test]
-            except (SignalError, OptionError):
+            except SignalError:
                 continue  # too few cycles in this fold: it has no part in the residual score
     scored = np.isfinite(prediction) & np.isfinite(target)
     return Decoding(
@@ -134,17 +138,15 @@ class _Fitted:
 def _fit_predict(
     features: np.ndarray,
     target: np.ndarray,
-    time: np.ndarray,
     train: Bool[np.ndarray, " time"],
     test: Bool[np.ndarray, " time"],
     shifts: np.ndarray,
     penalties: Sequence[float],
-    inner: TimeBlocks,
+    within: list[tuple[np.ndarray, np.ndarray]],  # the inner folds, as masks of the training samples
 ) -> _Fitted:
     """Choose lag and penalty of each target within the training samples, learn from all of them, predict the test."""
     place = np.flatnonzero(train)
-    folds = inner.split(time[place])
-    inside = np.stack([_inner_r2(at_lag(features, s), target, place, folds, penalties) for s in shifts.tolist()])
+    inside = np.stack([_inner_r2(at_lag(features, s), target, place, within, penalties) for s in shifts.tolist()])
     if not np.isfinite(inside).all():  # (lag, penalty, target)
         raise SignalError("too little of features and target is there together to learn from.")
     flat = inside.reshape(-1, target.shape[1]).argmax(axis=0)
@@ -160,12 +162,12 @@ def _fit_predict(
 
 
 def _inner_r2(
-    features: np.ndarray, target: np.ndarray, place: np.ndarray, folds: list, penalties: Sequence[float]
+    features: np.ndarray, target: np.ndarray, place: np.ndarray, within: list, penalties: Sequence[float]
 ) -> np.ndarray:
     """R² of each penalty and target (penalty, target), pooled over the inner blocks; NaN where too little is there."""
     complete = _complete(features, target)
     error, spread = np.zeros((len(penalties), target.shape[1])), np.zeros(target.shape[1])
-    for inner_train, inner_test in folds:
+    for inner_train, inner_test in within:
         train, test = (place[side][complete[place[side]]] for side in (inner_train, inner_test))
         if train.size < features.shape[1] + 3:
             continue

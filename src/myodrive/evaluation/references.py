@@ -43,15 +43,16 @@ def event_mean(
     array (time, column)
         NaN outside the cycles, and where there is no cycle to average.
     """
+    predicted = np.full(values.shape, np.nan)
+    if not cycles:
+        return predicted
     inside = [(time >= start) & (time <= stop) for start, stop, _ in cycles]
-    curves = np.stack([_curve(values, time, c) for c in cycles]) if cycles else np.empty((0, N_POINTS, values.shape[1]))
+    curves = _curves(values, time, cycles)
     whole = np.isfinite(curves).all(axis=1, keepdims=True)  # (cycle, 1, column)
     curves = np.where(whole, curves, np.nan)
-    usable = np.array([train is None or bool(train[i].all()) for i in inside], dtype=bool)
-    predicted = np.full(values.shape, np.nan)
+    learned = None if train is None else mean_curve(curves[[bool(train[i].all()) for i in inside]])
     for k, (start, stop, _) in enumerate(cycles):
-        others = usable & (np.arange(len(cycles)) != k) if train is None else usable
-        curve = mean_curve(curves[others])
+        curve = mean_curve(np.delete(curves, k, axis=0)) if learned is None else learned
         phase = (time[inside[k]] - start) / (stop - start) * (N_POINTS - 1)
         for column in range(values.shape[1]):
             predicted[inside[k], column] = np.interp(phase, np.arange(N_POINTS), curve[:, column])
@@ -109,10 +110,10 @@ def one_label(cycles: Cycles) -> list[tuple[float, float, str]]:
     return kept
 
 
-def _curve(values: np.ndarray, time: np.ndarray, cycle: tuple[float, float, str]) -> np.ndarray:
-    """One cycle (point, column); NaN where it reaches beyond the samples or into a gap."""
-    instants = np.linspace(cycle[0], cycle[1], N_POINTS)
+def _curves(values: np.ndarray, time: np.ndarray, cycles: Cycles) -> np.ndarray:
+    """The cycles (cycle, point, column); NaN where one reaches beyond the samples or into a gap."""
+    instants = np.concatenate([np.linspace(start, stop, N_POINTS) for start, stop, _ in cycles])
     step = np.median(np.diff(time)) if time.size > 1 else 0.0
     known = (instants >= time[0] - step) & (instants <= time[-1] + step)  # a cycle may end between two samples
     columns = [np.where(known, np.interp(instants, time, c), np.nan) for c in values.T]
-    return np.stack(columns, axis=1)
+    return np.stack(columns, axis=1).reshape(len(cycles), N_POINTS, values.shape[1])
