@@ -1,0 +1,93 @@
+"""From normalised trials to the arrays that the network reads, and back to the trial's clock."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+from jaxtyping import Float
+from scipy.special import digamma, polygamma
+
+from myodrive.conditioning.windows import stretches
+from myodrive.from_emg.lfads.objective import FLOOR, Windows
+
+
+def binned_stretches(trial: xr.DataArray, n_per_bin: int) -> list[tuple[slice, Float[np.ndarray, "bin muscle"]]]:
+    """Each gap-free stretch of a trial as means over bins of `n_per_bin` samples, with the samples it covers.
+
+    A bin of one muscle counts if at least half of its samples are there, and is NaN otherwise. The last bin of a
+    stretch may be shorter.
+    """
+    values = np.asarray(trial.values, dtype=np.float64)
+    result = []
+    for run in stretches(trial.time.values, values):
+        piece = values[run]
+        missing = -len(piece) % n_per_bin
+        padded = np.pad(piece, ((0, missing), (0, 0)), constant_values=np.nan)
+        grouped = padded.reshape(-1, n_per_bin, piece.shape[1])
+        count = np.isfinite(grouped).sum(axis=1)
+        mean = np.nansum(grouped, axis=1) / np.maximum(count, 1)
+        needed = np.full(len(grouped), n_per_bin)
+        needed[-1] -= missing
+        result.append((run, np.where(2 * count >= needed[:, None], mean, np.nan)))
+    return result
+
+
+def unbinned(values: Float[np.ndarray, "bin muscle"], n_time: int, n_per_bin: int) -> Float[np.ndarray, "time muscle"]:
+    """Linear between the middles of the bins, level before the first and after the last."""
+    middles = np.arange(len(values)) * n_per_bin + (n_per_bin - 1) / 2
+    return np.stack([np.interp(np.arange(n_time), middles, column) for column in values.T], axis=1)
+
+
+def network_input(
+    binned: Float[np.ndarray, "*window bin muscle"], centre: np.ndarray, scale: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """EMG not below the floor (1 where missing), its logarithm centred and scaled (0 where missing), and the mask."""
+    present = np.isfinite(binned)
+    emg = np.where(present, np.maximum(np.nan_to_num(binned), FLOOR), 1.0)
+    x = np.where(present, (np.log(emg) - centre) / scale, 0.0)
+    return emg.astype(np.float32), x.astype(np.float32), present.astype(np.float32)
+
+
+def as_windows(
+    binned: Float[np.ndarray, "bin muscle"], centre: np.ndarray, scale: np.ndarray, starts: np.ndarray, window: int
+) -> Windows:
+    """The arrays of one or many stretches laid end to end.
+
+    All are padded to a few sizes, so that recordings of about the same length share one compiled program.
+    """
+    n_time, n_starts = _round_up(len(binned) + window), _round_up(len(starts))
+    padded = np.pad(binned, ((0, n_time - len(binned)), (0, 0)), constant_values=np.nan)
+    arrays = [jnp.asarray(a) for a in network_input(padded, centre, scale)]
+    places = jnp.asarray(np.pad(starts, (0, n_starts - len(starts)), constant_values=len(binned)), jnp.int32)
+    return Windows(arrays[0], arrays[1], arrays[2], places, jnp.asarray(len(starts), jnp.int32))
+
+
+def _round_up(n: int) -> int:
+    """To the next of 8, 10, 12, 14, 16, 20, 24, 28, 32, …: at most a quarter more."""
+    step = max(2 ** (max(n, 8).bit_length() - 3), 2)
+    return -(-n // step) * step
+
+
+def log_statistics(binned: Float[np.ndarray, "bin muscle"]) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of the log-EMG of each muscle; 0 and 1 for one that is missing throughout."""
+    log = np.log(np.maximum(binned, FLOOR))
+    present = np.isfinite(log)
+    n = np.maximum(present.sum(axis=0), 1)
+    mean = np.where(present, log, 0).sum(axis=0) / n
+    spread = np.sqrt((np.where(present, log - mean, 0) ** 2).sum(axis=0) / n)
+    return mean, np.where(spread > 0, spread, 1.0)
+
+
+def null_density(binned: Float[np.ndarray, "bin muscle"]) -> Float[np.ndarray, "2 muscle"]:
+    """Log-shape and log-rate of the gamma density that fits each muscle without regard to time (maximum likelihood)."""
+    raised = np.maximum(binned, FLOOR)
+    present = np.isfinite(raised)
+    n = np.maximum(present.sum(axis=0), 1)
+    mean = np.where(present.any(axis=0), np.where(present, raised, 0).sum(axis=0) / n, 1.0)
+    mean_log = np.where(present, np.log(np.where(present, raised, 1.0)), 0).sum(axis=0) / n
+    gap = np.maximum(np.log(mean) - np.where(present.any(axis=0), mean_log, -1.0), 1e-3)
+    shape = (3 - gap + np.sqrt((gap - 3) ** 2 + 24 * gap)) / (12 * gap)
+    for _ in range(5):  # Newton on log α − ψ(α) = log mean − mean log, in α
+        shape = shape - (np.log(shape) - digamma(shape) - gap) / (1 / shape - polygamma(1, shape))
+    return np.stack([np.log(shape), np.log(shape / mean)])

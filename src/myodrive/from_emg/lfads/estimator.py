@@ -1,0 +1,234 @@
+"""`LFADS`: the estimator with the contract of all others around the network."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+from pydantic import Field
+from scipy.stats import norm
+
+from myodrive.conditioning.windows import chop, merge, partition
+from myodrive.errors import SignalError
+from myodrive.estimator import Context, Estimate, Estimator, EstimatorConfig
+from myodrive.from_emg.lfads.data import (
+    as_windows,
+    binned_stretches,
+    log_statistics,
+    network_input,
+    null_density,
+    unbinned,
+)
+from myodrive.from_emg.lfads.model import Network, Sizes
+from myodrive.from_emg.lfads.objective import Hyperparameters, LFADSTask
+from myodrive.from_emg.lfads.posterior import posterior_of_mean
+from myodrive.learning.checkpoint import arrays_to_tree, tree_to_arrays
+from myodrive.learning.loop import LoopOptions, Progress, State, train
+from myodrive.recording import sampling_rate
+
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Scale = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class LFADSConfig(EstimatorConfig):
+    """Options of `LFADS`."""
+
+    # Windows
+    window_s: Positive = 1.0  # published .2; see docs/lfads.md for the choice by held-out likelihood
+    overlap_s: Scale = 0.5  # of the windows that estimates are merged from, cross-faded
+    bin_s: Positive = 0.01  # the network steps over means of this long; published .002
+
+    # Sizes, in units; those published for EMG are in `model.Sizes`
+    ic_encoder: Count = 64
+    ci_encoder: Count = 64
+    controller: Count = 64
+    generator: Count = 64
+    n_initial: Count = 30
+    n_input: Count = 4
+    n_factor: Count = 10
+
+    # Hyperparameters
+    learning_rate: Positive = 3e-3
+    dropout: Share = 0.05
+    hide_rate: Share = 0.3  # coordinated dropout, single samples
+    block_rate: Share = 0.1  # coordinated dropout, blocks of all muscles
+    block_s: Positive = 0.1  # length of a block
+    shift_bins: Annotated[int, Field(ge=0)] = 0  # see `objective.shift`: a patent application exists
+    kl_initial: Scale = 0.2  # 1 is the evidence bound
+    kl_input: Scale = 0.2
+    l2_generator: Scale = 1e-2
+    l2_controller: Scale = 1e-2
+    ramp_epochs: Annotated[int, Field(ge=0)] = 10
+
+    # Training
+    batch_size: Count = 32
+    max_epochs: Count = 80
+    patience: Count = 15  # epochs
+    minutes: Positive | None = None  # of training at the most
+    validation_share: Annotated[float, Field(gt=0, le=0.5)] = 0.2
+    validation_gap_s: Scale = 0.2
+    checkpoint: str | None = Field(None, exclude=True)  # a file that training saves itself to and resumes from
+
+    # Estimates
+    n_samples: Count = 50  # draws from the posterior, as published
+    interval_level: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    seed: int = 0
+
+
+class LFADS(Estimator):
+    """Latent factor analysis of EMG: the activation as what a recurrent network infers to drive all muscles together.
+
+    One network (not yet a population) is trained on windows of the recording, without labels, to predict samples of
+    the rectified EMG that it was not shown, through a low-dimensional dynamical system with inferred inputs. The
+    estimate is the posterior mean of shape / rate of a gamma density, the interval comes from the posterior's spread
+    times `spread_`, a factor found on held-out samples.
+
+    Learned: `network_` (weights), `centre_`, `scale_` (of the log-EMG), `bin_s_`, `window_` (in bins), `spread_`,
+    `history_` (one row of scores per epoch), `best_epoch_`, `stopped_`.
+
+    References
+    ----------
+    Pandarinath et al. 2018, Nat Methods 15:805, 10.1038/s41592-018-0109-9.
+    Keshtkaran & Pandarinath 2019, NeurIPS 32 (coordinated dropout).
+    Wimalasena et al. 2022, J Neural Eng 19:036013, 10.1088/1741-2552/ac6369.
+    """
+
+    method: ClassVar[str] = "lfads"
+    Config = LFADSConfig
+    config: LFADSConfig
+    consumes: ClassVar[str] = "rectified"
+    references: ClassVar[tuple[str, ...]] = (
+        "Pandarinath C, et al. Inferring single-trial neural population dynamics using sequential auto-encoders. "
+        "Nat Methods 2018;15:805-815. doi:10.1038/s41592-018-0109-9",
+        "Keshtkaran MR, Pandarinath C. Enabling hyperparameter optimization in sequential autoencoders for spiking "
+        "neural data. NeurIPS 2019;32.",
+        "Wimalasena LN, et al. Estimating muscle activation from EMG using deep learning-based dynamical systems "
+        "models. J Neural Eng 2022;19:036013. doi:10.1088/1741-2552/ac6369",
+    )
+
+    progress: Callable[[Progress], None] | None = None  # set it to be told after each epoch
+
+    def context(self) -> Context:
+        window_s = self.config.window_s
+        return Context(left=window_s, right=window_s)
+
+    def _fit(self, trials: list[xr.DataArray]) -> None:
+        config = self.config
+        n_per_bin = max(1, round(config.bin_s * sampling_rate(trials[0])))
+        self.bin_s_ = n_per_bin / sampling_rate(trials[0])
+        pieces = [binned for trial in trials for _, binned in binned_stretches(trial, self._n_per_bin(trial))]
+        self.window_ = self._window(max(map(len, pieces)))
+        usable = [p for p in pieces if len(p) >= self.window_]
+        together = np.concatenate(usable)
+        self.centre_, self.scale_ = log_statistics(together)
+        gap = round(config.validation_gap_s / self.bin_s_)
+        parts = partition(
+            [len(p) for p in usable], self.window_, fraction=config.validation_share, gap=gap, first=config.seed
+        )
+        training, validation = (
+            as_windows(together, self.centre_, self.scale_, s, self.window_) for s in (parts.training, parts.validation)
+        )
+        seeds = jax.random.split(jax.random.PRNGKey(config.seed), 3)
+        start = Network.create(self._sizes(), jnp.asarray(null_density(together), jnp.float32), seeds[0])
+        steps = max(20, -(-len(parts.training) // (self.window_ * config.batch_size)))
+        options = LoopOptions(
+            n_epochs=config.max_epochs,
+            steps_per_epoch=steps,
+            patience=config.patience,
+            earliest_stop=config.ramp_epochs,
+            minutes=config.minutes,
+            checkpoint=Path(config.checkpoint) if config.checkpoint else None,
+        )
+        trained = train(
+            LFADSTask(self.window_, config.batch_size, max(1, round(config.block_s / self.bin_s_)), config.shift_bins),
+            State.start(start, seeds[1]),
+            self._hyperparameters(steps),
+            training,
+            validation,
+            options,
+            progress=self.progress,
+            fingerprint=self._fingerprint(together),
+        )
+        self.network_ = trained.weights
+        self.history_, self.best_epoch_ = trained.history, trained.best_epoch
+        self.skipped_, self.stopped_ = trained.skipped, trained.stopped
+        self.spread_ = 1.0
+
+    def _estimate(self, trial: xr.DataArray) -> Estimate:
+        n_per_bin = self._n_per_bin(trial)
+        z = norm.ppf(0.5 + self.config.interval_level / 2)
+        results = np.full((3, *trial.shape), np.nan)
+        for i, (run, binned) in enumerate(binned_stretches(trial, n_per_bin)):
+            mean, log_variance = self._merged(binned, i)
+            half = z * self.spread_ * np.sqrt(log_variance)
+            bands = np.stack([mean, mean * np.exp(-half), mean * np.exp(half)])
+            for k in range(3):
+                results[k, run] = unbinned(bands[k], run.stop - run.start, n_per_bin)
+        results[:, ~np.isfinite(trial.values)] = np.nan  # a muscle that was not recorded is not reported
+        return Estimate(*results)
+
+    def _merged(self, binned: np.ndarray, stretch: int) -> tuple[np.ndarray, np.ndarray]:
+        """Posterior mean and variance of its logarithm in one stretch, from overlapping windows."""
+        overlap = min(round(self.config.overlap_s / self.bin_s_), self.window_ - 1)
+        windows, starts = chop(binned, self.window_, overlap)
+        _, x, present = network_input(windows, self.centre_, self.scale_)
+        key = jax.random.fold_in(jax.random.PRNGKey(self.config.seed), stretch)
+        mean, _, log_variance = posterior_of_mean(self.network_, x, present, key, self.config.n_samples)
+        return merge(mean, starts, len(binned), overlap), merge(log_variance, starts, len(binned), overlap)
+
+    def _state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        arrays, values = super()._state()
+        network = values.pop("network_")
+        return {**arrays, **{f"network{name}": a for name, a in tree_to_arrays(network).items()}}, values
+
+    def _restore(self, arrays: dict[str, np.ndarray], values: dict[str, Any]) -> None:
+        prefix = "network"
+        weights = {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
+        super()._restore({name: a for name, a in arrays.items() if not name.startswith(prefix)}, values)
+        null, key = jnp.zeros((2, len(self.muscles_))), jax.random.PRNGKey(0)
+        self.network_ = arrays_to_tree(weights, jax.eval_shape(partial(Network.create, self._sizes()), null, key))
+
+    def _hyperparameters(self, steps_per_epoch: int) -> Hyperparameters:
+        values = {name: getattr(self.config, name) for name in Hyperparameters._fields if name != "ramp_steps"}
+        values["ramp_steps"] = self.config.ramp_epochs * steps_per_epoch
+        return Hyperparameters(**{name: jnp.asarray(value, jnp.float32) for name, value in values.items()})
+
+    def _sizes(self) -> Sizes:
+        units = {f.name: getattr(self.config, f.name) for f in dataclasses.fields(Sizes) if f.name != "n_muscle"}
+        return Sizes(n_muscle=len(self.muscles_), **units)
+
+    def _n_per_bin(self, trial: xr.DataArray) -> int:
+        rate = sampling_rate(trial)
+        n = max(1, round(self.bin_s_ * rate))
+        if abs(n / rate - self.bin_s_) > 0.01 * self.bin_s_:
+            raise SignalError(
+                f"a sampling rate of {rate:g} Hz does not divide into the bins of {1000 * self.bin_s_:g} ms of the training.",
+                remedy="Estimate at the sampling rate that was trained at.",
+            )
+        return n
+
+    def _window(self, longest: int) -> int:
+        """In bins: the one asked for, or a sixth of the longest stretch if that is shorter."""
+        window = min(round(self.config.window_s / self.bin_s_), longest // 6)
+        if window < 4:
+            raise SignalError(
+                f"the longest stretch without a gap is {longest * self.bin_s_:.2g} s, too short for a network to learn from.",
+                remedy="Use low-pass or bayes for it, or fit several recordings together.",
+            )
+        return window
+
+    def _fingerprint(self, data: np.ndarray) -> str:
+        options = self.config.model_dump_json(
+            exclude={"minutes", "max_epochs", "patience", "n_samples", "interval_level"}
+        )
+        return hashlib.sha256(options.encode() + np.ascontiguousarray(data).tobytes()).hexdigest()

@@ -1,0 +1,205 @@
+"""What LFADS is trained on: the evidence bound with coordinated dropout, and the score it is selected by."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.scipy.special import gammaln
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from myodrive.from_emg.lfads.model import NO_DROPOUT, PRIOR_VARIANCE, Decoded, Dropout, Encoded, Network, decode, encode
+
+FLOOR = 1e-3  # in units of the normalised EMG (1 = the 95th percentile): a sample this low says only "not above it"
+SERIES = 32  # terms for P(shape, rate · floor); rate · floor stays below e^8.5 / 1000 = 4.9
+
+
+class Hyperparameters(NamedTuple):
+    """Everything that a search changes; arrays, so that changing them compiles nothing anew."""
+
+    learning_rate: Array
+    dropout: Array
+    hide_rate: Array  # coordinated dropout: share of single samples that the encoders do not see
+    block_rate: Array  # and of blocks of time that they see of no muscle
+    kl_initial: Array  # 1 is the evidence bound
+    kl_input: Array
+    l2_generator: Array
+    l2_controller: Array
+    ramp_steps: Array  # over which the KL and L2 terms grow to their full weight
+
+
+class Windows(NamedTuple):
+    """Stretches of one or many trials laid end to end, and where windows may start."""
+
+    emg: Float[Array, "time muscle"]  # not below FLOOR; 1 where it is missing
+    x: Float[Array, "time muscle"]  # its logarithm, centred and scaled; 0 where it is missing
+    present: Float[Array, "time muscle"]
+    starts: Int[Array, " start"]
+    n_starts: Int[Array, ""]  # how many of them count; the rest is padding, windows without a sample
+
+
+class Batch(NamedTuple):
+    emg: Float[Array, "time batch muscle"]
+    x: Float[Array, "time batch muscle"]
+    present: Float[Array, "time batch muscle"]
+
+
+def take(windows: Windows, starts: Int[Array, " batch"], n_time: int) -> Batch:
+    """The windows that start there."""
+    index = jnp.arange(n_time)[:, None] + starts[None, :]
+    return Batch(windows.emg[index], windows.x[index], windows.present[index])
+
+
+# -- the density -----------------------------------------------------------------------------------------------------
+
+
+def log_gamma_density(
+    emg: Float[Array, "*shape"], log_shape: Float[Array, "*shape"], log_rate: Float[Array, "*shape"]
+) -> Float[Array, "*shape"]:
+    """Log-likelihood of a gamma density that is censored at `FLOOR`.
+
+    Above the floor ``α log β − log Γ(α) + (α − 1) log y − β y``; at the floor the probability of being at or below it,
+    ``log P(α, β·FLOOR)``. Rectified EMG has exact zeros, where a gamma density is 0 or infinite; here they are one
+    bounded event, and no constant added to the data sets the scale of the loss.
+    """
+    shape, rate = jnp.exp(log_shape), jnp.exp(log_rate)
+    above = shape * log_rate - gammaln(shape) + (shape - 1) * jnp.log(emg) - rate * emg
+    return jnp.where(emg > FLOOR, above, log_gamma_below(log_shape, log_rate + jnp.log(FLOOR)))
+
+
+def log_gamma_below(log_shape: Array, log_x: Array) -> Array:
+    """``log P(α, x)`` by its series ``x^α e^{−x} / Γ(α + 1) · Σ x^k / ((α + 1) … (α + k))``: terms of one sign."""
+    shape, x = jnp.exp(log_shape), jnp.exp(log_x)
+    term = total = jnp.ones_like(x)
+    for k in range(1, SERIES):
+        term = term * x / (shape + k)
+        total = total + term
+    return shape * log_x - x - gammaln(shape) - log_shape + jnp.log(total)
+
+
+# -- coordinated dropout ---------------------------------------------------------------------------------------------
+
+
+def hide(
+    shape: tuple[int, ...], rate: Array | float, block_rate: Array | float, block: int, key: PRNGKeyArray
+) -> Bool[Array, "time batch muscle"]:
+    """Which samples are hidden from the encoders and, in exchange, are the only ones that the loss is taken on.
+
+    Single samples of single muscles, and blocks of `block` steps of all muscles at once: noise that the channels share
+    can be copied from one to another within a step, but not across a block. Every window draws its own share between
+    none and twice the rates: a network that never met a window in full would not trust one as much as it may.
+    """
+    n_time, n_batch, _ = shape
+    keys = jax.random.split(key, 4)
+    much = 2 * jax.random.uniform(keys[3], (n_batch, 1))
+    single = jax.random.bernoulli(keys[0], jnp.minimum(much * rate, 0.95), shape)
+    blocks = jax.random.bernoulli(keys[1], jnp.minimum(much[:, 0] * block_rate, 0.95), (n_time // block + 2, n_batch))
+    phase = jax.random.randint(keys[2], (n_batch,), 0, block)
+    which = (jnp.arange(n_time)[:, None] + phase) // block
+    return single | jnp.take_along_axis(blocks, which, axis=0)[:, :, None]
+
+
+def shift(batch: Batch, hidden: Array, largest: int, key: PRNGKeyArray) -> tuple[Batch, Array]:
+    """Move every channel of every window by its own random number of steps; what moves in from outside is missing.
+
+    The numbers are normal with a standard deviation of half of `largest`, rounded, and not beyond it. Drawn once for
+    what the encoders see and once for what is to be explained, this is the published remedy against fitting noise that
+    channels share. A patent application exists on it (WO2023064498A1 / US20240412869): know that before you use it.
+    """
+    n_time, n_batch, n_muscle = batch.emg.shape
+    draw = jnp.round(jax.random.truncated_normal(key, -2.0, 2.0, (n_batch, n_muscle)) * largest / 2).astype(int)
+    source = jnp.arange(n_time)[:, None, None] - draw
+    inside = (source >= 0) & (source < n_time)
+    source = jnp.clip(source, 0, n_time - 1)
+    emg, x, present, hidden = (jnp.take_along_axis(a, source, axis=0) for a in (*batch, hidden))
+    return Batch(emg, x, present * inside), hidden
+
+
+# -- the two divergences ---------------------------------------------------------------------------------------------
+
+
+def kl_of_initial(net: Network, code: Encoded) -> Float[Array, " batch"]:
+    """Between the posterior of the initial condition and its normal prior, summed over its dimensions."""
+    ratio = code.initial_variance / PRIOR_VARIANCE
+    distance = (code.initial_mean - net.prior_mean) ** 2 / PRIOR_VARIANCE
+    return 0.5 * (ratio + distance - 1 - jnp.log(ratio)).sum(axis=-1)
+
+
+def kl_of_inputs(net: Network, drawn: Decoded) -> Float[Array, " batch"]:
+    """Between the posterior of the inputs and their autoregressive prior, summed over steps and dimensions.
+
+    Step by step, given the inputs that were drawn so far, both are normal and the divergence is exact; the peers draw
+    it by one sample, which has more variance. ``u[t] = φ u[t−1] + ε``, φ = exp(−1/τ), stationary at the start.
+    """
+    tau, noise = jnp.exp(net.prior_log_tau), jnp.exp(net.prior_log_noise)
+    phi = jnp.exp(-1 / tau)
+    prior_mean = jnp.concatenate([jnp.zeros_like(drawn.inputs[:1]), phi * drawn.inputs[:-1]])
+    first = jnp.arange(len(drawn.inputs))[:, None, None] == 0
+    prior_variance = jnp.where(first, noise / (1 - phi**2), noise)
+    ratio = jnp.exp(drawn.input_log_variance) / prior_variance
+    distance = (drawn.input_mean - prior_mean) ** 2 / prior_variance
+    return 0.5 * (ratio + distance - 1 - jnp.log(ratio)).sum(axis=(0, 2))
+
+
+# -- training and validation -----------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class LFADSTask:
+    """The task of `learning.loop`: sizes that are fixed when the program is compiled."""
+
+    n_time: int  # bins in a window
+    batch_size: int
+    block: int  # bins
+    shift_bins: int = 0
+
+    def draw(self, data: Windows, key: PRNGKeyArray) -> Batch:
+        """Windows that start anywhere in the training blocks."""
+        return take(data, data.starts[jax.random.randint(key, (self.batch_size,), 0, data.n_starts)], self.n_time)
+
+    def loss(
+        self, weights: Network, batch: Batch, hyper: Hyperparameters, key: PRNGKeyArray, step: Array
+    ) -> tuple[Array, dict[str, Array]]:
+        """Negative evidence bound per sample, with the likelihood taken on the hidden samples alone."""
+        key_hide, key_in, key_out, key_drop, key_draw = jax.random.split(key, 5)
+        hidden = hide(batch.emg.shape, hyper.hide_rate, hyper.block_rate, self.block, key_hide)
+        given = aim = (batch, hidden)
+        if self.shift_bins:
+            given = shift(batch, hidden, self.shift_bins, key_in)
+            aim = shift(batch, hidden, self.shift_bins, key_out)
+        drop = Dropout.draw(weights, batch.emg.shape[1], hyper.dropout, key_drop)
+        code = encode(weights, given[0].x, given[0].present * ~given[1], drop)
+        drawn = decode(weights, code, key_draw, drop)
+        ramp = jnp.clip(step / jnp.maximum(hyper.ramp_steps, 1.0), 0.0, 1.0)
+        n_sample = batch.emg.shape[0] * batch.emg.shape[2]
+        terms = {
+            "reconstruction": mean_loss(aim[0], drawn, aim[0].present * aim[1]),
+            "kl_initial": ramp * hyper.kl_initial * kl_of_initial(weights, code).mean() / n_sample,
+            "kl_input": ramp * hyper.kl_input * kl_of_inputs(weights, drawn).mean() / n_sample,
+            "l2_generator": ramp * hyper.l2_generator * 0.5 * (weights.generator.w_state**2).mean(),
+            "l2_controller": ramp * hyper.l2_controller * 0.5 * (weights.controller.w_state**2).mean(),
+        }
+        return sum(terms.values(), jnp.zeros(())), terms
+
+    def validate(self, weights: Network, data: Windows, key: PRNGKeyArray) -> tuple[Array, dict[str, Array]]:
+        """Mean negative log-likelihood of samples that are hidden, in windows never trained on; never shifted.
+
+        It cannot be lowered by copying what is seen. What is hidden is drawn alike for every network and epoch.
+        """
+        batch = take(data, jnp.tile(data.starts, DRAWS_IN_VALIDATION), self.n_time)
+        key_hide, key_draw = jax.random.split(key)
+        hidden = hide(batch.emg.shape, HIDDEN_IN_VALIDATION, BLOCKS_IN_VALIDATION, self.block, key_hide)
+        drawn = decode(weights, encode(weights, batch.x, batch.present * ~hidden, NO_DROPOUT), key_draw, NO_DROPOUT)
+        seen = mean_loss(batch, drawn, batch.present * ~hidden)
+        return mean_loss(batch, drawn, batch.present * hidden), {"validation_seen": seen}
+
+
+HIDDEN_IN_VALIDATION, BLOCKS_IN_VALIDATION, DRAWS_IN_VALIDATION = 0.25, 0.1, 4
+
+
+def mean_loss(batch: Batch, drawn: Decoded, counts: Array) -> Array:
+    """Mean negative log-likelihood over the samples that count."""
+    loss = -log_gamma_density(batch.emg, drawn.log_shape, drawn.log_rate)
+    return jnp.where(counts > 0, loss, 0.0).sum() / jnp.maximum(counts.sum(), 1.0)
