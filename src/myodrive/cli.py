@@ -57,12 +57,13 @@ def main() -> None:
         sys.exit(130)
 
 
-def _version(wanted: bool) -> None:
+def _version(wanted: bool) -> bool:
     if wanted:
         from importlib.metadata import version
 
         print(f"myodrive {version('myodrive')}")
         raise typer.Exit()
+    return wanted
 
 
 @app.callback()
@@ -292,7 +293,8 @@ class _progress:
             TextColumn("left"),
             TimeRemainingColumn(),
         )
-        self.bar = Progress(*columns, console=Console(stderr=True), transient=True)
+        console = Console(stderr=True)
+        self.bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
         self.bar.start()
         task = self.bar.add_task("starting", total=None)
 

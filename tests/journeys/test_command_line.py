@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.signal import butter, sosfilt
 
 from myodrive import cli, read, write
 from myodrive.recording import Recording, make_signal
@@ -27,10 +28,11 @@ def run(*arguments: str | Path, monkeypatch: pytest.MonkeyPatch) -> int:
 def bursts(
     seed: int = 0, n_time: int = 6000, labels: tuple[str, ...] = ("soleus_r", "tibialis anterior_r")
 ) -> Recording:
-    """Noise that is louder for half of every second."""
+    """Noise with the spectrum of surface EMG that is louder for half of every second."""
     rng = np.random.default_rng(seed)
     loud = 1 + 9 * (np.arange(n_time) % RATE_HZ < RATE_HZ / 2)
-    values = rng.normal(size=(n_time, len(labels))) * loud[:, None] * 1e-5
+    shape = butter(2, [40, 150], "bandpass", fs=RATE_HZ, output="sos")
+    values = sosfilt(shape, rng.normal(size=(n_time, len(labels))), axis=0) * loud[:, None] * 1e-5
     emg = make_signal(values, ("time", "muscle"), {"muscle": labels}, units="V", rate_hz=RATE_HZ, stage="raw")
     return Recording({"emg": emg})
 
