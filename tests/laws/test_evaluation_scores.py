@@ -73,6 +73,15 @@ def test_with_emg_alone_each_muscle_is_predicted_from_the_others_and_the_event_m
     assert median(table, "held-out muscle", "residual_r2", "one") < 0.2  # sizes were drawn independently
 
 
+def test_a_copy_of_a_channel_does_not_predict_it() -> None:
+    recording, truth = walking()
+    doubled = truth[:, [0, 1, 2, 0]]
+    emg = recording["emg"].values[:, [0, 1, 2, 0]]
+    bare = Recording({"emg": muscles(emg, stage="filtered")}, events=recording.events)
+    table = score_recording(bare, {"one": estimate(doubled)})
+    assert table[(table.muscle == "m0") & (table.metric == "residual_r2")]["value"].max() < 0.2
+
+
 def test_intervals_are_scored_by_their_coverage_after_the_same_calibration() -> None:
     rng = np.random.default_rng(3)
     mean = np.repeat(np.abs(np.cumsum(rng.normal(size=(500, 2)), axis=0)), 10, axis=0) / 10
