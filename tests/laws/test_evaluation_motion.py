@@ -106,6 +106,9 @@ def test_cycles_run_from_strike_to_strike_of_one_side_and_skip_a_missing_event()
         make_events([(1, "reach start", ""), (2, "reach end", ""), (4, "reach start", ""), (6, "reach end", "")])
     )
     assert pairs == [(1.0, 2.0, "reach"), (4.0, 6.0, "reach")]
+    onsets = cycles_from_events(make_events([(t, "movement onset", "") for t in (1.0, 3.0, 5.5, 7.5, 7.6)]))
+    assert [c.start_s for c in onsets] == [1.0, 3.0, 5.5, 7.6]
+    assert len({round(c.stop_s - c.start_s, 9) for c in onsets}) == 1 and onsets[0].label == "movement"
     assert cycles_from_events(make_events([])) == []
 
 

@@ -59,11 +59,11 @@ def find_cycles(recording: Recording) -> list[Cycle]:
 
 
 def cycles_from_events(events: pd.DataFrame) -> list[Cycle]:
-    """From one foot strike (touch-down, burst onset, …) to the next of the same side, or from each start to its stop
-    where there are at least two such pairs.
+    """From each start to its stop, or from one foot strike (touch-down, burst onset, …) to the next of the same side.
 
-    An interval longer than 1.8 times the side's median has an event missing, one shorter than half of it has one too
-    many: both are left out.
+    An interval between strikes that is longer than 1.8 times the side's median has an event missing, one shorter than
+    half of it has one too many: both are left out. Movements of which only the starts are known (three or more) get
+    one length, the tenth percentile of the intervals between them.
     """
     paired = _starts_and_stops(events)
     if paired:
@@ -76,7 +76,7 @@ def cycles_from_events(events: pd.DataFrame) -> list[Cycle]:
             cycles += _between(np.unique(own["time"].to_numpy(dtype=np.float64)), name)
         if cycles:
             return sorted(cycles)
-    return []
+    return _after_starts(events)
 
 
 def movements_from_speed(
@@ -213,6 +213,18 @@ def _starts_and_stops(events: pd.DataFrame) -> list[Cycle]:
             cycles.append(Cycle(float(time), float(later[0]), name))
     overlap = any(b.start_s < a.stop_s for a, b in itertools.pairwise(cycles))
     return [] if overlap or len(cycles) < 2 else cycles
+
+
+def _after_starts(events: pd.DataFrame) -> list[Cycle]:
+    """A stretch of one length after each start, where at least three starts and no stop are known."""
+    starts = events[events["label"].str.contains(START, case=False, regex=True)]
+    times = np.unique(starts["time"].to_numpy(dtype=np.float64))
+    if times.size < 3:
+        return []
+    length = float(np.quantile(np.diff(times), 0.1))
+    name = re.sub(START, "", str(starts["label"].iloc[0]), flags=re.IGNORECASE).strip(" _-:")
+    free = np.append(np.diff(times), np.inf) >= length
+    return [Cycle(float(t), float(t) + length, name) for t in times[free]]
 
 
 def _between(times: Float[np.ndarray, " event"], label: str) -> list[Cycle]:
