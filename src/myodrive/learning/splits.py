@@ -234,7 +234,8 @@ def find_copies(study: Study) -> list[list[int]]:
             values = signal.values.astype(np.float64)
             if values.size > 1 and np.nanmax(values, initial=-np.inf) > np.nanmin(values, initial=np.inf):
                 holders.setdefault(data_hash(signal), []).append(i)
-    return [group for group in ([*dict.fromkeys(h)] for h in holders.values()) if len(group) > 1]
+    groups = dict.fromkeys(tuple(dict.fromkeys(indices)) for indices in holders.values())
+    return [list(group) for group in groups if len(group) > 1]
 
 
 def _label(recording: Recording, name: str) -> str:
