@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import signal as sps
 
 from myodrive.conditioning.quality import Finding, check_emg, mask_emg
@@ -101,3 +103,63 @@ def test_an_empty_tuple_of_findings_changes_nothing_and_a_mask_hides_only_its_st
     hidden = np.isnan(mask_emg(emg, found).values)
     assert hidden[:, [0, 2]].sum() == 0
     assert hidden[:, 1].sum() == pytest.approx(RATE, abs=1)
+
+
+@given(
+    n_time=st.integers(1, 900),
+    rate=st.sampled_from([20.0, 110.0, 500.0, 1000.0, 2000.0]),
+    kind=st.sampled_from(["noise", "steps", "whole numbers", "huge"]),
+    stage=st.sampled_from(["raw", "filtered", "rectified", "envelope"]),
+    missing=st.floats(0, 1),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=40, deadline=None)
+def test_no_input_makes_it_fail_and_what_is_kept_is_kept_as_it_was(
+    n_time: int, rate: float, kind: str, stage: str, missing: float, seed: int
+) -> None:
+    key = np.random.default_rng(seed)
+    values = key.normal(size=(n_time, 3))
+    values = {"noise": values, "steps": np.sign(values), "whole numbers": np.round(values), "huge": values * 1e30}[kind]
+    values[key.uniform(size=n_time) < missing, 0] = np.nan
+    values[: n_time // 3, 1] = np.inf
+    labels = {"muscle": ["a", "b", "c"]}
+    emg = make_signal(values, ("time", "muscle"), labels, units="count", rate_hz=rate, stage=stage)
+    masked = mask_emg(emg, check_emg(emg))
+    kept = np.isfinite(masked.values)
+    np.testing.assert_array_equal(masked.values[kept], emg.values[kept])
+
+
+@given(exponent=st.integers(-12, 12), order=st.permutations(range(3)))
+@settings(max_examples=10, deadline=None)
+def test_gain_and_order_change_nothing_where_the_unit_says_nothing(exponent: int, order: list[int]) -> None:
+    emg = spoiled("artefact").assign_attrs(units="count")
+    changed = (emg * 2.0**exponent).assign_attrs(emg.attrs).isel(muscle=order)
+    assert kinds(changed) == kinds(emg)
+
+
+@pytest.mark.parametrize("change, kind", [("values", "unit"), ("rate", "rate")])
+def test_a_wrong_unit_or_rate_is_told_of_the_recording(change: str, kind: str) -> None:
+    emg = simulated()
+    changed = {"values": (emg * 1e3).assign_attrs(emg.attrs), "rate": emg.assign_coords(time=emg.time.values / 3)}
+    wrong = changed[change]
+    assert ("", kind) in kinds(wrong)
+
+
+def test_a_jolt_in_one_envelope_is_masked_and_one_that_every_muscle_shares_is_not() -> None:
+    key = np.random.default_rng(2)
+    envelope = 0.05 + 0.01 * key.uniform(size=(1000, 3))
+    envelope[400:430, 1] += 2.0
+    labels = {"muscle": ["a", "b", "c"]}
+    emg = make_signal(envelope, ("time", "muscle"), labels, units="1", rate_hz=100.0, stage="envelope")
+    assert {(f.muscle, f.kind, f.masked) for f in check_emg(emg)} == {("b", "artefact", True)}
+    emg.values[400:430, :] += 2.0
+    assert check_emg(emg) == ()
+
+
+def test_an_envelope_with_negative_samples_and_a_silent_one_are_told() -> None:
+    envelope = simulated().copy()
+    envelope.values[:] = np.abs(envelope.values)
+    envelope.attrs["stage"] = "envelope"
+    envelope.values[:, 0] *= 0.01
+    envelope.values[:, 1] *= np.sign(np.random.default_rng(0).normal(size=envelope.sizes["time"]))
+    assert {("m0", "silent"), ("m1", "stage")} == kinds(envelope)

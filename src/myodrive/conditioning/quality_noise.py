@@ -77,7 +77,7 @@ def _floor(channel: Channel) -> tuple[float, float]:
 
 def _is_noise(channel: Channel) -> bool:
     tilt = _tilt(channel)
-    return tilt >= WHITE_TILT or (tilt >= EMG_TILT and _burstiness(channel) < STEADY)
+    return tilt >= WHITE_TILT or (tilt >= EMG_TILT and burstiness(channel) < STEADY)
 
 
 def _tilt(channel: Channel) -> float:
@@ -90,7 +90,7 @@ def _stretches(channel: Channel) -> Float[np.ndarray, "stretch sample"]:
     return channel.above_20_hz[: channel.above_20_hz.size // n * n].reshape(-1, n)
 
 
-def _burstiness(channel: Channel) -> float:
+def burstiness(channel: Channel) -> float:
     """Loud to quiet: the 95th to the 10th percentile of the mean rectified EMG in stretches of 0.1 s."""
     quiet, loud = np.quantile(np.abs(_stretches(channel)).mean(axis=1), [0.1, 0.95])
     return float(loud / quiet) if quiet > 0 else np.inf

@@ -13,7 +13,12 @@ MAINS_SHARE = 0.1  # of the power between 20 and 450 Hz: below it the estimate o
 MAINS_ALL = 0.8  # above it little else is left, and a notch would leave noise
 DRIFT_SHARE = 0.25  # power below 5 Hz to power of the EMG: a baseline that swings half as far as the EMG
 SLOW_TO_EMG = 3.0  # density at 5–18 Hz to density at 60–120 Hz; EMG has less at the former (De Luca 2010)
-MEDIAN_FREQUENCY_HZ = (35.0, 220.0)  # surface EMG 50 to 150 Hz, fine wires up to 200 Hz
+MEDIAN_FREQUENCY_HZ = (
+    45.0,
+    150.0,
+)  # of EMG in the median of the channels: 50 to 130 Hz in the recordings of docs/quality.md
+
+LOWEST_RATE_HZ = 400.0  # below it the EMG itself is cut
 
 
 def find_mains(channel: Channel) -> Iterator[Finding]:
@@ -34,7 +39,10 @@ def _line_share(channel: Channel, mains_hz: float) -> float:
     for harmonic in np.arange(mains_hz, min(450.0, channel.rate_hz / 2 - 5), mains_hz):
         distance = np.abs(frequency - harmonic)
         line = distance <= 2.5
-        beside = np.median(density[(distance > 4) & (distance <= 15)])
+        neighbours = (distance > 4) & (distance <= 15)
+        if not line.any() or not neighbours.any():
+            continue
+        beside = np.median(density[neighbours])
         if density[line].max() > 4 * beside:  # a line stands out; the bumps of an EMG spectrum are wide
             lines += (density[line].sum() - beside * line.sum()) * frequency[1]
     return float(lines / whole) if whole > 0 else 0.0
@@ -68,8 +76,8 @@ def find_rate(channels: list[Channel]) -> Iterator[Finding]:
     middle = float(np.median([_median_frequency(c) for c in channels]))
     low, high = MEDIAN_FREQUENCY_HZ
     rate = channels[0].rate_hz
-    if not low <= middle <= high and rate >= 4 * high:
-        text = f"the median frequency is {middle:.0f} Hz if the rate of {rate:g} Hz is right, and EMG has 50 to 150 Hz"
+    if not low <= middle <= high and rate >= LOWEST_RATE_HZ:
+        text = f"the median frequency is {middle:.0f} Hz if the rate of {rate:g} Hz is right, and EMG has 50 to 130 Hz"
         yield Finding("", "rate", False, text)
     edge = float(np.median([_edge(c) for c in channels]))
     if edge < min(300.0, 0.5 * rate / 2):
