@@ -45,17 +45,14 @@ def find_cycles(recording: Recording) -> list[Cycle]:
     Periodicity is looked for in ``angles``, then in the EMG. A recording in which nothing repeats gives an empty list.
     Cycles of the two sides overlap; choose by label.
     """
-    cycles = cycles_from_events(recording.events)
-    if not cycles and (speed := _hand_speed(recording)) is not None:
-        cycles = movements_from_speed(speed)
-    if not cycles and "angles" in recording:
-        cycles = cycles_from_periodicity(recording["angles"])
-    if not cycles and "emg" in recording:
+    for search in (_by_events, _by_hand_speed, _by_angles, _by_emg):
         try:
-            cycles = cycles_from_periodicity(rectified_envelope(recording["emg"], 5.0))
-        except MyodriveError:  # too short, too slow or empty: then nothing repeats that could be seen
-            cycles = []
-    return cycles
+            cycles = search(recording)
+        except MyodriveError:  # this signal is too short, too slow or too uneven to tell
+            continue
+        if cycles:
+            return cycles
+    return []
 
 
 def cycles_from_events(events: pd.DataFrame) -> list[Cycle]:
@@ -117,7 +114,7 @@ def cycles_from_periodicity(signal: xr.DataArray, period_s: tuple[float, float] 
     Parameters
     ----------
     signal : DataArray (time, …)
-        Angles, or envelopes; columns with missing samples are not used.
+        Angles, or envelopes. Columns with missing samples are not used; samples at the ends that all lack are left off.
     period_s : tuple of float
         Shortest and longest period to look for.
     """
@@ -127,6 +124,10 @@ def cycles_from_periodicity(signal: xr.DataArray, period_s: tuple[float, float] 
     clock = uniform_clock(first, last, CLOCK_HZ)
     columns = resample_to(signal, clock, cutoff_hz=min(10.0, 0.45 * sampling_rate(signal)))
     values = columns.values.reshape(clock.size, -1)
+    there = np.flatnonzero(np.isfinite(values).any(axis=1))
+    if not there.size:
+        return []
+    clock, values = clock[there[0] : there[-1] + 1], values[there[0] : there[-1] + 1]
     values = values[:, np.isfinite(values).all(axis=0)]
     values = values[:, values.std(axis=0) > 1e-9] if values.size else values
     if not values.size:
@@ -235,17 +236,29 @@ def _between(times: Float[np.ndarray, " event"], label: str) -> list[Cycle]:
     return [Cycle(float(a), float(b), label) for a, b in itertools.pairwise(times) if 0.5 <= (b - a) / usual <= 1.8]
 
 
-def _hand_speed(recording: Recording) -> xr.DataArray | None:
-    """Speed of the hand marker that moves most, smoothed at 6 Hz; None without one."""
+def _by_events(recording: Recording) -> list[Cycle]:
+    return cycles_from_events(recording.events)
+
+
+def _by_hand_speed(recording: Recording) -> list[Cycle]:
+    """By the speed of the hand marker that moves most, smoothed at 6 Hz."""
     if "markers" not in recording:
-        return None
+        return []
     markers = recording["markers"]
     hands = [str(m) for m in markers.marker.values if re.search(HAND, str(m), re.IGNORECASE)]
-    if not hands or sampling_rate(markers) <= 12.0:
-        return None
+    if not hands:
+        return []
     speed = (differentiate(markers.sel(marker=hands), 1, 6.0) ** 2).sum("axis", skipna=False) ** 0.5
     travelled = speed.fillna(0.0).mean("time")
-    return speed.isel(marker=int(np.argmax(travelled.values))).drop_vars("marker")
+    return movements_from_speed(speed.isel(marker=int(np.argmax(travelled.values))).drop_vars("marker"))
+
+
+def _by_angles(recording: Recording) -> list[Cycle]:
+    return cycles_from_periodicity(recording["angles"]) if "angles" in recording else []
+
+
+def _by_emg(recording: Recording) -> list[Cycle]:
+    return cycles_from_periodicity(rectified_envelope(recording["emg"], 5.0)) if "emg" in recording else []
 
 
 def _period(values: Float[np.ndarray, "time column"], period_s: tuple[float, float]) -> float | None:
