@@ -121,6 +121,13 @@ def test_a_run_takes_up_what_is_done_and_repeats_what_is_damaged(
     assert calls[5:] == ["low-pass"] * 2, "other options are another result"
 
 
+def test_scores_of_other_methods_stay_in_the_folder(tmp_path: Path) -> None:
+    for method in ("low-pass", "low-pass-10hz"):
+        run_truth_bench(methods=[method], folder=tmp_path, **SMALL)
+    kept = json.loads(next(tmp_path.glob("*.json")).read_text(encoding="utf-8"))
+    assert {entry["estimator"] for entry in kept} == {"low-pass", "low-pass-10hz"}
+
+
 def test_the_json_has_the_promised_fields_and_no_nan(tmp_path: Path) -> None:
     run_truth_bench(methods=["low-pass", "broken"], json_path=tmp_path / "bench.json", **SMALL)
 

@@ -24,12 +24,14 @@ from myodrive.safe_write import safe_write_text
 from myodrive.truth import SCENARIOS, simulate_recording
 
 Step = Callable[[str, int, int], None]  # what is being done, recordings done, recordings in all
+Scores = dict[str, dict[str, Any]]  # by estimator
 
 N_LATENTS = 4
-CUTOFFS_HZ = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0)
+CUTOFFS_HZ = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0, 15.0)
 
 FULL_SETTINGS: dict[str, Options] = {"lfads": {"minutes": 4.0}}
 QUICK_SETTINGS: dict[str, Options] = {"lfads": {"minutes": 0.2}}
+QUICK_ONCE = ("lfads",)  # in a quick run these get one recording, and a core for themselves
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,13 +42,15 @@ class Contender:
     candidates: tuple[Options, ...] = ({},)
 
 
-FLOORS = {
+VARIANTS = {
     "low-pass-10hz": Contender("low-pass", ({"cutoff_hz": 10.0},)),
+    "low-pass-causal": Contender("low-pass", ({"cutoff_hz": 4.0, "causal": True},)),
+    "bayes-causal": Contender("bayes", ({"causal": True},)),
     "oracle-lowpass": Contender("low-pass", tuple({"cutoff_hz": c} for c in CUTOFFS_HZ)),
     "oracle-whitened": Contender("whitened", tuple({"cutoff_hz": c} for c in CUTOFFS_HZ)),
     "oracle-nmf": Contender("synergies", tuple({"cutoff_hz": c, "rank": N_LATENTS} for c in CUTOFFS_HZ)),
 }
-"""A fixed filter, and three that are given what nobody has: the best cut-off, and the true rank."""
+"""Fixed filters, causal forms, and three that are given what nobody has: the best cut-off, and the true rank."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +76,9 @@ class Case:
             n_latents=N_LATENTS,
             duration_s=self.duration_s,
         )
+
+
+Job = tuple[Case, dict[str, Contender]]
 
 
 def run_truth_bench(
@@ -134,32 +141,26 @@ def run_truth_bench(
             chosen,
         )
     ]
-    scores: list[dict[str, Any]] = []
-    for done, (case, found) in enumerate(_run_all(cases, contenders, folder, workers), start=1):
-        scores += found
-        progress(case.name, done, len(cases))
-    order = {case.name: i for i, case in enumerate(cases)}
-    result = BenchResult(sorted(scores, key=lambda score: order[score["recording"]]), settings)
+    where = Path(folder) if folder else None
+    known = {case: _known(case, contenders, where) for case in cases}
+    jobs = _jobs(known, contenders, quick)
+    for done, (case, found) in enumerate(_run_all(jobs, workers), start=1):
+        known[case].update(found)
+        if where:
+            together = {**_kept(where, case), **known[case]}
+            safe_write_text(_file(where, case), json.dumps(without_nan(list(together.values())), indent=1))
+        progress(case.name, done, len(jobs))
+    scores = [known[case][name] for case in cases for name in contenders if name in known[case]]
+    result = BenchResult(scores, settings)
     if json_path is not None:
         safe_write_text(json_path, result.to_json())
     return result
 
 
-def run_case(case: Case, contenders: dict[str, Contender], folder: Path | None) -> list[dict[str, Any]]:
-    """Score every contender on one recording; what the folder has of it already is taken from there."""
-    file = folder / f"{case.name}.json" if folder else None
-    known = _read_scores(file) if file else {}
-    recording = None
-    for name, contender in contenders.items():
-        key = _key(case, contender)
-        if known.get(name, {}).get("key") == key:
-            continue
-        recording = recording or case.simulate()
-        known[name] = {"recording": case.name, **dataclasses.asdict(case), "estimator": name, "key": key}
-        known[name].update(_score(contender, recording))
-        if file:
-            safe_write_text(file, json.dumps(without_nan(list(known.values())), indent=1))
-    return [known[name] for name in contenders]
+def run_job(case: Case, contenders: dict[str, Contender]) -> Scores:
+    """Simulate one recording and score each contender on it."""
+    recording = case.simulate()
+    return {name: {**_about(case, name, c), **_score(c, recording)} for name, c in contenders.items()}
 
 
 def _score(contender: Contender, recording: Recording) -> dict[str, Any]:
@@ -181,7 +182,7 @@ def _score(contender: Contender, recording: Recording) -> dict[str, Any]:
 
 def _contenders(methods: Sequence[str] | None, settings: dict[str, Options]) -> dict[str, Contender]:
     known = {name: Contender(name) for name in estimators("from_emg")}
-    known.update({name: floor for name, floor in FLOORS.items() if floor.method in known})
+    known.update({name: variant for name, variant in VARIANTS.items() if variant.method in known})
     for name in [*(methods or ()), *settings]:
         if name not in known and name not in FULL_SETTINGS:
             raise OptionError(f"no method '{name}'. There are: {', '.join(known)}.", where="methods")
@@ -193,33 +194,40 @@ def _contenders(methods: Sequence[str] | None, settings: dict[str, Options]) -> 
     }
 
 
-def _run_all(
-    cases: list[Case], contenders: dict[str, Contender], folder: str | Path | None, workers: int | None
-) -> Iterator[tuple[Case, list[dict[str, Any]]]]:
-    where = Path(folder) if folder else None
-    n_workers = min(workers or os.cpu_count() or 1, len(cases))
-    if n_workers == 1:
-        for case in cases:
-            yield case, run_case(case, contenders, where)
+def _jobs(known: dict[Case, Scores], contenders: dict[str, Contender], quick: bool) -> list[Job]:
+    """What is still to be done: one job for each recording, but in a quick run the slow ones apart and first."""
+    once = QUICK_ONCE if quick else ()
+    jobs = []
+    for case, scores in known.items():
+        missing = {name: c for name, c in contenders.items() if name not in scores}
+        jobs.append((case, {name: c for name, c in missing.items() if name not in once}))
+        if case == next(iter(known)):
+            jobs.insert(0, (case, {name: c for name, c in missing.items() if name in once}))
+    return [job for job in jobs if job[1]]
+
+
+def _run_all(jobs: list[Job], workers: int | None) -> Iterator[tuple[Case, Scores]]:
+    n_workers = min(workers or os.cpu_count() or 1, len(jobs))
+    if n_workers <= 1:
+        for job in jobs:
+            yield job[0], run_job(*job)
         return
     context = multiprocessing.get_context("spawn")  # forking a process that has started JAX can hang it
     with _one_thread_each(), ProcessPoolExecutor(n_workers, mp_context=context) as pool:
-        waiting = {pool.submit(run_case, case, contenders, where): case for case in cases}
+        waiting = {pool.submit(run_job, *job): job for job in jobs}
         try:
             for future in as_completed(waiting):
-                yield waiting[future], _outcome(future, waiting[future], contenders)
+                yield waiting[future][0], _outcome(future, *waiting[future])
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _outcome(
-    future: Future[list[dict[str, Any]]], case: Case, contenders: dict[str, Contender]
-) -> list[dict[str, Any]]:
+def _outcome(future: Future[Scores], case: Case, contenders: dict[str, Contender]) -> Scores:
     try:
         return future.result()
     except Exception as error:  # the process died: out of memory, or killed
-        about = {"recording": case.name, **dataclasses.asdict(case), "failed": f"{type(error).__name__}: {error}"}
-        return [{**about, "estimator": name, "seconds": float("nan")} for name in contenders]
+        failed = {"failed": f"{type(error).__name__}: {error}", "seconds": float("nan")}
+        return {name: {**_about(case, name, c), **failed} for name, c in contenders.items()}
 
 
 @contextlib.contextmanager
@@ -242,6 +250,10 @@ def _one_thread_each() -> Iterator[None]:
                 os.environ[name] = value
 
 
+def _about(case: Case, name: str, contender: Contender) -> dict[str, Any]:
+    return {"recording": case.name, **dataclasses.asdict(case), "estimator": name, "key": _key(case, contender)}
+
+
 def _key(case: Case, contender: Contender) -> str:
     """Changes with whatever decides a score: the scenario, the options, the version."""
     scenario = SCENARIOS[case.scenario].model_dump(mode="json")
@@ -249,12 +261,27 @@ def _key(case: Case, contender: Contender) -> str:
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _read_scores(file: Path) -> dict[str, dict[str, Any]]:
-    """The scores of a recording by estimator; nothing where there is no file or it is not one of these."""
-    try:
-        entries = json.loads(file.read_text(encoding="utf-8"))
-        fields = [f.name for f in dataclasses.fields(TruthScore)] + ["level", "seconds"]
-        nan = {name: float("nan") for name in fields}
-        return {e["estimator"]: {k: nan.get(k, v) if v is None else v for k, v in e.items()} for e in entries}
-    except (OSError, ValueError, KeyError, TypeError):
+def _file(folder: Path, case: Case) -> Path:
+    return folder / f"{case.name}.json"
+
+
+def _kept(folder: Path | None, case: Case) -> Scores:
+    """All scores of a recording that earlier runs kept; nothing where there is no file or it is damaged."""
+    if folder is None:
         return {}
+    nan = {field.name: float("nan") for field in dataclasses.fields(TruthScore)} | {"level": float("nan")}
+    try:
+        entries = json.loads(_file(folder, case).read_text(encoding="utf-8"))
+        return {e["estimator"]: {k: nan.get(k, v) if v is None else v for k, v in e.items()} for e in entries}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _known(case: Case, contenders: dict[str, Contender], folder: Path | None) -> Scores:
+    """Those that still hold: same recording, options and version. A failure is tried again."""
+    kept = _kept(folder, case)
+    return {
+        name: kept[name]
+        for name, contender in contenders.items()
+        if name in kept and kept[name].get("key") == _key(case, contender) and "failed" not in kept[name]
+    }
