@@ -91,9 +91,9 @@ def run_job(
                 estimator = _resumable(estimator, unfinished, group)
             text = _estimate_group(name, estimator, group, mvc)
             if text is not None:
-                earlier = methods[name].text if name in methods else ""
-                same = text.text in earlier
-                methods[name] = MethodText(earlier if same else f"{earlier} {text.text}".strip(), text.references)
+                earlier = methods.get(name, MethodText(""))
+                told = earlier.text if text.text in earlier.text else f"{earlier.text} {text.text}".strip()
+                methods[name] = MethodText(told, text.references, {**earlier.curves, **text.curves})
             done += len(group)
     step("scores", done, total)
     for i, result in enumerate(results):
@@ -245,7 +245,17 @@ def _estimate_group(
             result.estimates[name] = estimator.estimate(recording)
         except MyodriveError as error:
             result.skipped[name] = str(error)
-    return MethodText(estimator.methods_text(), tuple(estimator.references))
+    fit = " ".join(w for w in (group[0].recording.subject, group[0].recording.session) if w)
+    return MethodText(
+        estimator.methods_text(), tuple(estimator.references), {fit: curves} if (curves := _curves(estimator)) else {}
+    )
+
+
+def _curves(estimator: Estimator) -> dict[str, list[float]]:
+    """The losses over epochs of a method that learns by epochs; nothing of the others."""
+    history = getattr(estimator, "history_", [])
+    names = {"training": "loss", "validation": "validation"}
+    return {k: [float(row.get(v, float("nan"))) for row in history] for k, v in names.items()} if history else {}
 
 
 def _scored(result: RecordingResult) -> RecordingResult:
@@ -255,7 +265,7 @@ def _scored(result: RecordingResult) -> RecordingResult:
     summaries = [table for table in [summarise_bursts(masked), *summaries] if len(table)]
     return dataclasses.replace(
         result,
-        scores=score_recording(result.recording, result.estimates),
+        scores=score_recording(masked, result.estimates, cycles),
         summary=pd.concat(summaries, ignore_index=True) if summaries else pd.DataFrame(),
     )
 

@@ -25,8 +25,8 @@ from myodrive.evaluation.result import RecordingResult
 from myodrive.recording import sampling_rate
 from myodrive.reporting.words import Unit, shown_unit
 
-RAW_BYTES, RAW_BYTES_STUDY = 1_000_000, 12_000_000  # before compression, of one recording and of the whole report
-ESTIMATE_BYTES, ESTIMATE_BYTES_STUDY = 1_600_000, 12_000_000
+RAW_BYTES, RAW_BYTES_STUDY = 1_000_000, 10_000_000  # before compression, of one recording and of the whole report
+ESTIMATE_BYTES, ESTIMATE_BYTES_STUDY = 1_600_000, 9_000_000
 ESTIMATE_HZ = 100.0  # twice what an estimate of muscle activity has in it, several times over
 
 
@@ -68,7 +68,7 @@ def pack_traces(result: RecordingResult, n_recordings: int) -> Traces:
         "bursts": _bursts(result, muscles),
     }
     content = json.dumps(header, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
-    data = base64.b64encode(zlib.compress(b"".join(arrays.pieces), 9)).decode("ascii")
+    data = base64.b64encode(zlib.compress(b"".join(arrays.pieces))).decode("ascii")
     note = f"The raw EMG is shown as the least and the largest of every {block} samples." if block > 1 else ""
     return Traces(Markup(content), data, note)
 
