@@ -118,21 +118,9 @@ def cycles_from_periodicity(signal: xr.DataArray, period_s: tuple[float, float] 
     period_s : tuple of float
         Shortest and longest period to look for.
     """
-    first, last = float(signal.time[0]), float(signal.time[-1])
-    if last - first < 2.5 * period_s[0] or sampling_rate(signal) <= 20.0:
+    clock, values = _standardised(signal)
+    if not values.size or clock[-1] - clock[0] < 2.5 * period_s[0]:
         return []
-    clock = uniform_clock(first, last, CLOCK_HZ)
-    columns = resample_to(signal, clock, cutoff_hz=min(10.0, 0.45 * sampling_rate(signal)))
-    values = columns.values.reshape(clock.size, -1)
-    there = np.flatnonzero(np.isfinite(values).any(axis=1))
-    if not there.size:
-        return []
-    clock, values = clock[there[0] : there[-1] + 1], values[there[0] : there[-1] + 1]
-    values = values[:, np.isfinite(values).all(axis=0)]
-    values = values[:, values.std(axis=0) > 1e-9] if values.size else values
-    if not values.size:
-        return []
-    values = (values - values.mean(axis=0)) / values.std(axis=0)
     period = _period(values, period_s)
     if period is None:
         return []
@@ -259,6 +247,22 @@ def _by_angles(recording: Recording) -> list[Cycle]:
 
 def _by_emg(recording: Recording) -> list[Cycle]:
     return cycles_from_periodicity(rectified_envelope(recording["emg"], 5.0)) if "emg" in recording else []
+
+
+def _standardised(signal: xr.DataArray) -> tuple[Float[np.ndarray, " time"], Float[np.ndarray, "time column"]]:
+    """The columns that are there throughout and vary, slower than 10 Hz, in units of their spread; no column if none is."""
+    rate = sampling_rate(signal)
+    if not rate > 20.0:
+        return np.empty(0), np.empty((0, 0))
+    clock = uniform_clock(float(signal.time[0]), float(signal.time[-1]), CLOCK_HZ)
+    values = resample_to(signal, clock, cutoff_hz=min(10.0, 0.45 * rate)).values.reshape(clock.size, -1)
+    there = np.flatnonzero(np.isfinite(values).any(axis=1))
+    whole = slice(there[0], there[-1] + 1) if there.size else slice(0, 0)
+    clock, values = clock[whole], values[whole]
+    values = values[:, np.isfinite(values).all(axis=0)]
+    spread = values.std(axis=0) if values.size else np.empty(0)
+    varies = spread > 1e-9 * np.abs(values).max(axis=0, initial=0.0)
+    return clock, (values - values.mean(axis=0))[:, varies] / spread[varies] if values.size else values
 
 
 def _period(values: Float[np.ndarray, "time column"], period_s: tuple[float, float]) -> float | None:
