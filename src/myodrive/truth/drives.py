@@ -27,8 +27,8 @@ def preferred_phases(n_latents: int) -> Float[np.ndarray, " latent"]:
 def gait_drive(n_latents: int, n_time: int, sampling_hz: float, rng: np.random.Generator) -> Drive:
     """A burst of each latent in every stride, as in walking: strides of 1.1 s that differ in length, timing and size.
 
-    The burst of a latent is a Gaussian bump at its phase of the stride (Ivanenko, Poppele & Lacquaniti 2004,
-    10.1113/jphysiol.2003.057174, find five such, each as wide as about a tenth of the stride).
+    The burst of a latent is a Gaussian bump at its phase of the stride; five of that kind account for most of the EMG of
+    human walking (Ivanenko, Poppele & Lacquaniti 2004, 10.1113/jphysiol.2003.057174).
     """
     duration_s = n_time / sampling_hz
     strides_s = rng.normal(1.1, 0.03, int(duration_s / 0.9) + 4)
@@ -48,8 +48,8 @@ def gait_drive(n_latents: int, n_time: int, sampling_hz: float, rng: np.random.G
 def reach_drive(n_latents: int, n_time: int, sampling_hz: float, rng: np.random.Generator) -> Drive:
     """Reaches in random directions at random times: an agonist burst, an antagonist burst, and the hold at the target.
 
-    Each latent has a preferred direction and follows the cosine of the angle to it (Flanders & Herrmann 1992,
-    10.1152/jn.1992.67.4.931).
+    Each latent has a preferred direction and follows the cosine of the angle to it (as wrist muscles do: Hoffman & Strick 1999,
+    10.1152/jn.1999.81.1.319).
     """
     duration_s = n_time / sampling_hz
     time = np.arange(n_time) / sampling_hz

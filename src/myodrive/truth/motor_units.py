@@ -1,7 +1,7 @@
 """A pool of motor units: who is recruited when, how fast each discharges, and what force that gives.
 
-Fuglevand, Winter & Patla 1993, J Neurophysiol 70:2470-2488, 10.1152/jn.1993.70.6.2470. The numbers of the equations
-are theirs. Where this differs it says so.
+Fuglevand, Winter & Patla 1993, J Neurophysiol 70:2470-2488, 10.1152/jn.1993.70.6.2470. The formulas
+are theirs; where this differs it says so.
 """
 
 from __future__ import annotations
@@ -37,23 +37,23 @@ class MotorUnitPool(BaseModel):
 
 
 def size_ordered(n_units: int, spread: float) -> Float[np.ndarray, " unit"]:
-    """A property that grows exponentially over the pool up to `spread`: exp(ln(spread) i / n), i = 1 … n (eq. 1)."""
+    """A property that grows exponentially over the pool up to `spread`: exp(ln(spread) i / n), i = 1 … n."""
     return np.exp(np.log(spread) * np.arange(1, n_units + 1) / n_units)
 
 
 def peak_rates_hz(pool: MotorUnitPool) -> Float[np.ndarray, " unit"]:
-    """The highest rate of each unit, lower for those recruited later (eq. 5)."""
+    """The highest rate of each unit, lower for those recruited later."""
     thresholds = size_ordered(pool.n_units, pool.recruitment_range)
     return pool.peak_rate_hz - pool.peak_rate_difference_hz * thresholds / thresholds[-1]
 
 
 def maximal_excitation(pool: MotorUnitPool) -> float:
-    """The excitation at which the last unit reaches its peak rate (eq. 8), the activation of 1."""
+    """The excitation at which the last unit reaches its peak rate, the activation of 1."""
     return float(pool.recruitment_range + (peak_rates_hz(pool)[-1] - pool.min_rate_hz) / pool.rate_gain_hz)
 
 
 def discharge_rates_hz(activation: Float[np.ndarray, " time"], pool: MotorUnitPool) -> Float[np.ndarray, "unit time"]:
-    """The mean discharge rate of every unit (eqs. 2 and 4): silent below its threshold, then linear up to its peak.
+    """The mean discharge rate of every unit: silent below its threshold, then linear up to its peak.
 
     Parameters
     ----------
@@ -107,9 +107,9 @@ def twitch_force(
 ) -> Float[np.ndarray, " time"]:
     """The sum of all twitches, 1 where every unit discharges at its peak rate.
 
-    A twitch is P t/T exp(1 − t/T) (eq. 9), stronger units being faster, T = T_L P^(−1/c) (eq. 14). The gain of a
+    A twitch is P t/T exp(1 − t/T), stronger units being faster, T = T_L P^(−1/c). The gain of a
     twitch falls with the rate at which it follows the last one, g = (1 − exp(−2 r³)) / r relative to its value at
-    r = T/interval = 0.4 (eqs. 16 and 17), which gives the sigmoid of force over rate.
+    r = T/interval = 0.4, which gives the sigmoid of force over rate.
     """
     strength = size_ordered(pool.n_units, pool.twitch_range)
     exponent = np.log(pool.contraction_range) / np.log(pool.twitch_range)
