@@ -260,9 +260,11 @@ def _standardised(signal: xr.DataArray) -> tuple[Float[np.ndarray, " time"], Flo
     whole = slice(there[0], there[-1] + 1) if there.size else slice(0, 0)
     clock, values = clock[whole], values[whole]
     values = values[:, np.isfinite(values).all(axis=0)]
-    spread = values.std(axis=0) if values.size else np.empty(0)
-    varies = spread > 1e-9 * np.abs(values).max(axis=0, initial=0.0)
-    return clock, (values - values.mean(axis=0))[:, varies] / spread[varies] if values.size else values
+    if not values.size:
+        return clock, np.empty((clock.size, 0))
+    spread = values.std(axis=0)
+    varies = spread > 1e-9 * np.abs(values).max(axis=0)
+    return clock, (values - values.mean(axis=0))[:, varies] / spread[varies]
 
 
 def _period(values: Float[np.ndarray, "time column"], period_s: tuple[float, float]) -> float | None:
