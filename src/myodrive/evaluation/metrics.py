@@ -229,7 +229,9 @@ class MonotoneCalibration:
     knots: tuple[tuple[Float[np.ndarray, " _knot"], Float[np.ndarray, " _knot"]], ...]
 
     @classmethod
-    def fit(cls, estimate: Float[np.ndarray, "time muscle"], truth: Float[np.ndarray, "time muscle"]) -> Any:
+    def fit(
+        cls, estimate: Float[np.ndarray, "time muscle"], truth: Float[np.ndarray, "time muscle"]
+    ) -> MonotoneCalibration:
         """Learn from arrays (time, muscle); a muscle with fewer than two finite pairs maps to NaN."""
         from sklearn.isotonic import IsotonicRegression
 
