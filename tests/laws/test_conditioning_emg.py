@@ -140,14 +140,23 @@ def test_a_contraction_asked_for_and_not_given_is_refused_and_so_is_the_reverse(
         Normalisation.fit([trial], EmgConditioning(), mvc=[trial])
 
 
-def test_an_estimator_scales_by_contractions_that_passed_the_same_filters() -> None:
-    from myodrive.estimator import Estimator
+def test_an_estimator_scales_by_contractions_that_passed_the_same_filters_and_passes_the_note_on() -> None:
+    from myodrive.estimator import Context, Estimate, Estimator
 
     class Bare(Estimator):
-        """Learns only the normalisation."""
+        """Learns only the normalisation, and gives it back."""
 
-    trial, contraction = emg(), emg(seed=1) * 3.0
-    contraction.attrs.update(trial.attrs)
+        def context(self) -> Context:
+            return Context(0.0, 0.0)
+
+        def _estimate(self, trial: xr.DataArray) -> Estimate:
+            return Estimate(trial.values)
+
+    trial = emg()
+    contraction = (emg(seed=1) * np.array([3.0, 3.0, 0.5])).assign_attrs(trial.attrs)
     fitted = Bare(conditioning=MVC).fit(trial, mvc=[contraction.isel(muscle=[2, 0]), contraction.isel(muscle=[1])])
     expected = rectify_emg(filter_emg(contraction, MVC), MVC).rolling(time=200).mean().max("time")
     np.testing.assert_allclose(np.array(fitted.normalisation_.scale, dtype=float), expected, rtol=1e-9)
+    activation = fitted.estimate(trial)
+    assert activation.relative_to == "mvc"
+    assert [note.split(":")[0] for note in activation.notes] == ["m2"]

@@ -3,7 +3,7 @@
 Beats are looked for in every channel and taken from the one where they look most alike; the median waveform around them
 is subtracted from each channel that is asked for. Detection after Pan & Tompkins (1985, 10.1109/TBME.1985.325532) for
 the band, by the match with the median beat instead of a threshold on energy, which bursts of EMG would pass; subtraction
-as reviewed by Petersen et al. (2020, 10.1109/ACCESS.2020.2972731).
+as in Kahl & Hofmann (2019, 10.1515/cdbme-2019-0090).
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Quality by noise: is there a muscle on this channel at all, and if not, is the electrode off or the muscle silent?
 
 Two facts separate the three. Tissue is a low-pass: EMG is far less dense at 300 to 400 Hz than at 60 to 150 Hz, and it
-comes in bursts. And an electrode on skin adds noise of its own, some µV that fall with frequency (Huigen et al. 2002,
-10.1007/BF02344216), while an input without electrodes has only the amplifier's noise, which is white.
+comes in bursts. And an electrode on skin adds noise of its own, 1 to 20 µV RMS (Huigen et al. 2002, 10.1007/BF02344216)
+that fall with frequency (Gondran et al. 1996, 10.1007/BF02523851), while an input without electrodes has only the
+amplifier's noise, which is white.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ LOWEST_RATE_HZ = 820.0  # below it the upper band is not there
 EMG_TILT = 0.25  # density at 300–400 Hz to density at 60–150 Hz; surface EMG .001 to .15, fine wires up to .3
 WHITE_TILT = 0.65  # white noise has 1, electrodes on skin .3 to .6
 STEADY = 2.0  # loud to quiet stretches; noise alone has 1.1 to 1.5
-ORDINARY_NOISE_V = (0.7e-6, 25e-6)  # RMS of an electrode on skin, 20 to 450 Hz; an open amplifier alone has less
+ORDINARY_NOISE_V = (0.7e-6, 25e-6)  # RMS of an electrode on skin, with some room; an amplifier alone has less
 LOUD = 2.0  # steady noise to the EMG of the other channels
 FLOOR = 0.25  # noise between the bursts to that of the other channels
 
