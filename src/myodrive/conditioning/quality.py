@@ -18,7 +18,10 @@ from myodrive.recording import gap_free_runs, sampling_rate
 
 SHORTEST_S = 0.25  # below this a spectrum has no line at 50 Hz to tell from its neighbours
 IDENTICAL = 0.999  # |correlation|; a copy with another gain and rounding has more, neighbouring electrodes have less
-PARTS = 8
+PARTS = 8  # of the recording, each of which a copy has to match
+UNSAID = 0.01  # missing at the ends; a few rows there are how files end
+NOT_EMG = {"unplugged", "silent", "saturated", "stage"}  # findings after which amplitude and rate mean nothing
+BURSTING = 4.0  # loud to quiet stretches; noise alone has up to 2.8, walking 4 to 100
 # Peaks of surface EMG are between some 10 µV and 5 mV, of fine wires up to 10 mV (Merletti & Farina 2016,
 # 10.1002/9781119082934); what lies outside has another unit, or the amplifier's gain in it.
 LARGEST_PEAK_V, SMALLEST_PEAK_V = 20e-3, 2e-6
@@ -29,7 +32,7 @@ def check_emg(emg: xr.DataArray) -> tuple[Finding, ...]:
     """Everything doubtful about the channels of one recording.
 
     Raw and filtered EMG is judged by amplitude, waveform and spectrum; what is rectified or an envelope already only by
-    what still makes sense there: missing samples, constant channels, copies, rails, isolated artefacts, sign and unit.
+    what still makes sense there: missing samples, constant channels, copies, rails, isolated artefacts and sign.
 
     Parameters
     ----------
@@ -86,7 +89,7 @@ def _missing_or_constant(channel: Channel) -> Iterator[Finding]:
         return
     gaps = len(channel.runs) - 1
     lost_s = (channel.values.size - finite.size) / channel.rate_hz
-    if gaps or lost_s:
+    if gaps or finite.size < (1 - UNSAID) * channel.values.size:
         yield channel.finding("missing", f"{lost_s:.3g} s of it are missing, with {gaps} gaps inside", masked=False)
     if np.ptp(finite) == 0:
         yield channel.finding("constant", f"every sample is {finite[0]:g}", masked=True)
@@ -113,10 +116,6 @@ def _check_raw(channels: list[Channel]) -> list[Finding]:
     bursting = [c for c in channels if "unplugged" in kinds[c.muscle] and burstiness(c) > BURSTING]
     judged = [c for c in [*sound, *bursting] if not kinds[c.muscle] & {"unfiltered", "mains"}]
     return [*findings, *_unit(sound), *find_rate(judged)]
-
-
-NOT_EMG = {"unplugged", "silent", "saturated", "stage"}
-BURSTING = 4.0  # loud to quiet stretches; noise alone has up to 2.8, walking 4 to 100
 
 
 def _check_envelope(channels: list[Channel]) -> list[Finding]:

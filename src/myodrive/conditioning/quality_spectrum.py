@@ -27,8 +27,10 @@ def find_mains(channel: Channel) -> Iterator[Finding]:
     mains = max(shares, key=lambda m: shares[m])
     share = shares[mains]
     if share >= MAINS_SHARE:
-        text = f"{share:.0%} of its power are lines at {mains:g} Hz and harmonics (a notch removes them: notch_hz)"
-        yield channel.finding("mains", text, masked=share >= MAINS_ALL)
+        masked = share >= MAINS_ALL
+        remedy = "; little else is left" if masked else " (a notch removes them: notch_hz)"
+        text = f"{share:.0%} of its power are lines at {mains:g} Hz and harmonics{remedy}"
+        yield channel.finding("mains", text, masked=masked)
 
 
 def _line_share(channel: Channel, mains_hz: float) -> float:
