@@ -206,9 +206,16 @@ def test_the_script_of_the_page_is_valid(tmp_path: Path) -> None:
 
 
 def test_numbers_have_sensible_digits() -> None:
-    assert [number(v) for v in (0.123456, 12.3456, 123456.0, 0.0, float("nan"), 1e-7)] == [
-        "0.123", "12.3", "123456", "0", "–", "1.00e-07",
+    assert [number(v) for v in (0.123456, -12.3456, 123456.0, 0.0, float("nan"), 1e-7)] == [
+        "0.123", "−12.3", "123456", "0", "–", "1.00e−07",
     ]  # fmt: skip
+
+
+def test_the_texts_of_several_fits_become_one_with_ranges() -> None:
+    told = "Order 4, cut off at {} Hz (Winter 2009), {} synergies."
+    fits = [MethodText(told.format(*v), ("Winter 2009",)) for v in ((4, 3), (2.5, 3), (10, 3))]
+    assert MethodText.of_fits(fits) == MethodText(told.format("2.5 to 10", 3), ("Winter 2009",))
+    assert MethodText.of_fits([MethodText("One."), MethodText("Other."), MethodText("One.")]).text == "One. Other."
 
 
 def test_a_citation_links_its_doi_and_escapes_the_rest() -> None:

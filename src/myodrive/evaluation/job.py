@@ -80,7 +80,7 @@ def run_job(
     done = len(entries)
     results = [_checked(recording) for recording in recordings]
     mvc = [_read(StudyEntry(path=Path(f)), options) for f in options.mvc]
-    methods: dict[str, MethodText] = {}
+    texts: dict[str, list[MethodText]] = {}
     for name, make in chosen.items():
         for group in _groups(results):
             estimator = make()
@@ -91,9 +91,7 @@ def run_job(
                 estimator = _resumable(estimator, unfinished, group)
             text = _estimate_group(name, estimator, group, mvc)
             if text is not None:
-                earlier = methods.get(name, MethodText(""))
-                told = earlier.text if text.text in earlier.text else f"{earlier.text} {text.text}".strip()
-                methods[name] = MethodText(told, text.references, {**earlier.curves, **text.curves})
+                texts.setdefault(name, []).append(text)
             done += len(group)
     step("scores", done, total)
     for i, result in enumerate(results):
@@ -104,6 +102,7 @@ def run_job(
         "versions": versions(),
         "data": _hashes(results),
     }
+    methods = {name: MethodText.of_fits(fits) for name, fits in texts.items()}
     return StudyResult(Path(title).name or title, results, methods, failed, run)
 
 
@@ -229,18 +228,21 @@ def _estimate_group(
 ) -> MethodText | None:
     """Fit one method on one group and put its estimates into the results; what goes wrong is said in `skipped`."""
     masked = [r.recording.with_signal("emg", mask_emg(r.recording["emg"], r.findings)) for r in group]
-    usable = [m for m in masked if m["emg"].notnull().any()]
-    if not usable:
-        for result in group:
+    usable = []
+    for result, recording in zip(group, masked):
+        if recording["emg"].notnull().any():
+            usable.append((result, recording))
+        else:
             result.skipped[name] = "every channel is masked by the quality check."
+    if not usable:
         return None
     try:
-        estimator.fit(Study(usable), mvc=Study(mvc) if mvc else None)
+        estimator.fit(Study(m for _, m in usable), mvc=Study(mvc) if mvc else None)
     except MyodriveError as error:
-        for result in group:
+        for result, _ in usable:
             result.skipped[name] = str(error)
         return None
-    for result, recording in zip(group, masked):
+    for result, recording in usable:
         try:
             result.estimates[name] = estimator.estimate(recording)
         except MyodriveError as error:

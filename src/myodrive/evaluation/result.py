@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -19,6 +21,30 @@ class MethodText:
     references: tuple[str, ...] = ()
     # Of methods that learn by epochs: for each fit (a subject) the losses by name, "training" and "validation".
     curves: dict[str, dict[str, list[float]]] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def of_fits(cls, fits: Sequence[MethodText]) -> MethodText:
+        """One text for several fits of the same method: numbers that differ become ranges, other differences stay.
+
+        Examples
+        --------
+        >>> MethodText.of_fits([MethodText("Cut off at 4 Hz."), MethodText("Cut off at 2.5 Hz.")]).text
+        'Cut off at 2.5 to 4 Hz.'
+        """
+        alike: dict[tuple[str, ...], list[list[str]]] = {}
+        for fit in fits:
+            pieces = re.split(r"(?<![\w.])(\d+(?:\.\d+)?)(?!\.?\d)", fit.text)
+            alike.setdefault(tuple(pieces[::2]), []).append(pieces)
+        # Text and numbers take turns in the pieces.
+        texts = ["".join(_range(p) if i % 2 else p[0] for i, p in enumerate(zip(*same))) for same in alike.values()]
+        curves = {name: curve for fit in fits for name, curve in fit.curves.items()}
+        references = dict.fromkeys(r for fit in fits for r in fit.references)
+        return cls(" ".join(texts), tuple(references), curves)
+
+
+def _range(numbers: Sequence[str]) -> str:
+    low, high = min(numbers, key=float), max(numbers, key=float)
+    return low if low == high else f"{low} to {high}"
 
 
 @dataclasses.dataclass(frozen=True)

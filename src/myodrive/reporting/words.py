@@ -88,10 +88,9 @@ def number(value: float, digits: int = 3) -> str:
         return "–"
     if value == 0:
         return "0"
-    if abs(value) < 1e-4:
-        return f"{value:.{digits - 1}e}"
     decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
-    return f"{value:.{decimals}f}"
+    text = f"{value:.{digits - 1}e}" if abs(value) < 1e-4 else f"{value:.{decimals}f}"
+    return text.replace("-", "−")
 
 
 def plural(n: int, word: str) -> str:
@@ -179,7 +178,7 @@ def _beside_references(result: StudyResult) -> list[str]:
     own = scores[scores["task"] == min(tasks, key=lambda t: t != "truth")]
     medians = own.groupby("method", sort=False)["value"].median().sort_values(ascending=False)
     what = "against the known activation" if own["task"].iloc[0] == "truth" else f"in {own['task'].iloc[0]}"
-    return [f"Median R² {what}, references among them: {', '.join(f'{m} {number(v, 2)}' for m, v in medians.items())}."]
+    return [f"Median R² {what}, beside the references: {', '.join(f'{m} {number(v, 2)}' for m, v in medians.items())}."]
 
 
 def conditioning_text(activation: Activation, stage: str) -> str:
