@@ -69,5 +69,6 @@ if __name__ == "__main__":
         read(arguments[0], out) if task == "read" else write(*arguments)
     except (OSError, ValueError, RuntimeError, IndexError, KeyError, TypeError) as error:
         said = " ".join(str(error).split()) or type(error).__name__
-        what = "read" if task == "read" else "written"
-        Path(out, "refusal.txt").write_text(f"cannot be {what} as C3D ({said}).", encoding="utf-8")
+        what = f"cannot be {'read' if task == 'read' else 'written'} as C3D ({said})."
+        refusal = json.dumps({"kind": "FileError", "what": what, "remedy": "Export it again."})
+        Path(out, "refusal.json").write_text(refusal, encoding="utf-8")

@@ -39,4 +39,8 @@ def read_anc(path: str | Path, choice: Choice = AS_FOUND) -> Recording:
     signals, warnings = make_signals([group], choice, where=opened.name)
     if "Range" in header:
         facts["Range"] = lines[header["Range"]]
-    return Recording(signals, source=Source(opened.name, opened.sha256, "anc", tuple(warnings)), info={"header": facts})
+    return Recording(
+        signals,
+        source=Source(opened.name, opened.sha256, "anc", tuple(opened.doubts() + warnings)),
+        info={"header": facts},
+    )

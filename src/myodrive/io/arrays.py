@@ -13,12 +13,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 from jaxtyping import Shaped
 
 from myodrive.errors import FileError, SignalError
-from myodrive.io.channels import UNKNOWN, Channels, make_signals
+from myodrive.io.channels import UNKNOWN, Channels, check_number, make_signals, rechoose
 from myodrive.io.opening import Choice
 from myodrive.recording import Alignment, Recording, Source, make_events, make_signal
 
@@ -80,7 +79,7 @@ def recording_from_arrays(arrays: Mapping[str, Any], choice: Choice, *, name: st
         If no rate is known, or arrays of one clock differ in length.
     """
     if MARK in arrays:
-        return unpack(arrays, name=name, source=source)
+        return rechoose(unpack(arrays, name=name, source=source), choice, where=name)
     content = _Content(arrays, choice, name)
     groups, markers, events, warnings = content.sort()
     signals, said = make_signals(groups, choice, where=name, stage=content.stage)
@@ -102,7 +101,9 @@ class _Content:
         self.texts: dict[str, list[str]] = {}
         for key, value in arrays.items():
             array = np.asarray(value)
-            if array.dtype.kind in "US" or (array.dtype.kind == "O" and all(isinstance(v, str) for v in array.ravel())):
+            if array.dtype.kind == "S":
+                array = np.char.decode(array, "utf-8", "replace")
+            if array.dtype.kind == "U" or (array.dtype.kind == "O" and all(isinstance(v, str) for v in array.ravel())):
                 self.texts[key] = [str(v).strip() for v in array.ravel()]
             elif array.dtype.kind in "fiub":
                 self.numbers[key] = array
@@ -224,6 +225,7 @@ class _Content:
             return None
         if len(values) < _SHORTEST:
             return None
+        check_number(values.shape[1], where=self.name)
         stem = next((p for p in reversed(key.split("/")) if p.lower() not in _PLAIN_NAMES), key)
         labels = labels or [f"{stem} {i + 1}" for i in range(values.shape[1])]
         return _Found(key, values, _kind(key), labels, starts)
@@ -251,6 +253,7 @@ class _Content:
         warnings: list[str],
     ) -> tuple[list[Channels], list[tuple[float, str, str]]]:
         """Arrays of one dimension: marks that hold for a while become events, the others channels side by side."""
+        tables = list(groups)
         by_length: dict[int, list[str]] = {}
         for key, values in columns.items():
             clock = next((g.time for g in groups if len(g.time) == values.size), None)
@@ -261,14 +264,14 @@ class _Content:
             else:
                 by_length.setdefault(values.size, []).append(key)
         for n_time, keys in by_length.items():
-            if n_time < _SHORTEST or (groups and not any(len(g.time) == n_time for g in groups)):
+            if n_time < _SHORTEST or (tables and not any(len(g.time) == n_time for g in tables)):
                 continue  # beside tables, a list of another length is no channel: one mass for each trial, indices
             table = np.column_stack([columns[k].ravel() for k in keys])
             time = self._time(keys[0], n_time, [])
             kinds = [_kind(k) for k in keys]
             groups.append(Channels(table, time, [_last(k) for k in keys], [self._unit(k) for k in keys], kinds))
         lengths = sorted({len(g.time) for g in groups if set(g.kinds) <= {UNKNOWN, "emg"}})
-        if len(lengths) > 1 and not any("emg" in g.kinds for g in groups):
+        if len(lengths) > 1 and not tables:
             said = ", ".join(f"{_last(k)} {v.size}" for k, v in columns.items())
             raise SignalError(
                 f"the channels have unequal lengths ({said}), and nothing says that they are on different clocks.",
@@ -337,20 +340,14 @@ def unpack(arrays: Mapping[str, Any], *, name: str, source: Source) -> Recording
         for signal, dims in about["dims"].items():
             coords = {}
             for coordinate, *over in about["coordinates"][signal]:
-                values = np.asarray(arrays[f"{signal}_{coordinate}"])
-                values = values.astype(str) if values.dtype.kind in "OUS" else values
+                values = _plain(arrays[f"{signal}_{coordinate}"])
                 coords[coordinate] = (over, values.reshape(-1) if over else values.reshape(()))
             shape = [np.size(coords[d][1]) for d in dims]
             values = np.asarray(arrays[signal]).reshape(shape)
             signals[signal] = xr.DataArray(values, dims=dims, coords=coords, attrs=about["attributes"][signal])
             signals[signal]["time"].attrs["units"] = "s"
-        columns = {c: np.atleast_1d(np.asarray(arrays[f"events_{c}"])).ravel() for c in ("time", "label", "side")}
-        events = pd.DataFrame(
-            {"time": columns["time"].astype(float), **{c: _strings(columns[c]) for c in ("label", "side")}}
-        )
-        return Recording(
-            signals, events=make_events(events.itertuples(index=False, name=None)), **restore_origin(about)
-        )
+        columns = [np.atleast_1d(_plain(arrays[f"events_{c}"])).ravel().tolist() for c in ("time", "label", "side")]
+        return Recording(signals, events=make_events(zip(*columns)), **restore_origin(about))
     except (KeyError, ValueError, TypeError) as error:
         if isinstance(error, FileError):
             raise
@@ -361,8 +358,11 @@ def _word(value: Any) -> str:
     return str(np.asarray(value).ravel()[0]) if not isinstance(value, str) else value
 
 
-def _strings(values: Array) -> Array:
-    return values.astype(str).astype(object)
+def _plain(value: Any) -> Array:
+    """Numbers, or text: MATLAB gives a cell with an empty word back as an empty array."""
+    if isinstance(value, list) or (isinstance(value, np.ndarray) and value.dtype.kind == "O"):
+        return np.array(["" if np.size(v) == 0 else str(v) for v in value], dtype=str)
+    return np.asarray(value)
 
 
 # -- names and shapes ------------------------------------------------------------------------------------------------

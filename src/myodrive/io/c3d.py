@@ -50,13 +50,13 @@ def read_c3d(path: str | Path, choice: Choice = AS_FOUND) -> Recording:
         If it is no C3D file, is cut short, or is damaged; a crash or hang of the library ends here too.
     """
     path = check_path(path)
-    _check_length(path)
+    frame_bytes = _check_length(path)
     written = run_child(_CHILD, ["read", path.resolve()], where=path)
     with np.load(io.BytesIO(written["arrays.npz"]), allow_pickle=False) as arrays:
         points, analogs = arrays["points"], arrays["analogs"]
     content = json.loads(written["parameters.json"])
     parameters, header = content["parameters"], content["header"]
-    _check_frames(path, parameters, header, points.shape[2], analogs.shape[1])
+    _check_frames(path, header, points.shape[2], analogs.shape[1], frame_bytes)
 
     point_rate_hz, analog_rate_hz = _rates(path, parameters, header, points.shape[2], analogs.shape[1])
     signals, warnings = _analog_signals(path, parameters, analogs, analog_rate_hz, choice)
@@ -102,6 +102,12 @@ def write_c3d(recording: Recording, path: str | Path) -> Path:
             remedy="Write .nc instead, or drop events: recording.replace(events=…).",
         )
     content = _content(recording, markers, analogs)
+    if content["points"].shape[2] > _MOST_FRAMES:
+        raise SignalError(
+            f"has {content['points'].shape[2]} frames, and a C3D header counts to {_MOST_FRAMES}.",
+            where=recording.label,
+            remedy="Write .nc instead, or cut the recording.",
+        )
 
     def write(temporary: Path) -> None:
         with tempfile.TemporaryDirectory(prefix="myodrive-", ignore_cleanup_errors=True) as folder:
@@ -134,8 +140,11 @@ def is_c3d(head: bytes) -> bool:
 # -- reading ---------------------------------------------------------------------------------------------------------
 
 
-def _check_length(path: Path) -> None:
-    """Refuse what is no C3D, and what is shorter than its header declares: the library would return less without a word."""
+def _check_length(path: Path) -> int:
+    """Refuse what is no C3D, and what is shorter than its header declares: the library would return less without a word.
+
+    Returns the bytes of one frame.
+    """
     with path.open("rb") as stream:
         head = stream.read(_BLOCK)
         if not is_c3d(head):
@@ -154,27 +163,33 @@ def _check_length(path: Path) -> None:
     data_block = struct.unpack(order + "H", head[16:18])[0]
     sign_byte = head[{86: 12, 85: 13}.get(processor, 15)]
     bytes_per_value = 4 if sign_byte & 0x80 else 2  # a negative scale says that the values are floating point
+    frame_bytes = (4 * n_points + n_analog) * bytes_per_value
     n_frames = last - first + 1
     if last == _MOST_FRAMES or n_frames <= 0 or data_block == 0:
-        return  # the header cannot say; what the parameters say is compared afterwards
-    declared = (data_block - 1) * _BLOCK + n_frames * (4 * n_points + n_analog) * bytes_per_value
+        return frame_bytes  # the header cannot say; what the parameters say is compared afterwards
+    declared = (data_block - 1) * _BLOCK + n_frames * frame_bytes
     size = path.stat().st_size
     if size < declared:
         raise _cut_short(path, f"it has {size} bytes, and its header declares {declared} ({n_frames} frames)")
+    return frame_bytes
 
 
 def _cut_short(path: Path, what: str) -> FileError:
     return FileError(f"is cut short: {what}.", where=path, remedy="Copy or export it again.")
 
 
-def _check_frames(
-    path: Path, parameters: dict[str, Any], header: dict[str, Any], n_frames: int, n_samples: int
-) -> None:
+def _check_frames(path: Path, header: dict[str, Any], n_frames: int, n_samples: int, frame_bytes: int) -> None:
     declared = header["points"]["last_frame"] - header["points"]["first_frame"] + 1
     per_frame = header["analogs"]["frame_rate"] / (header["points"]["frame_rate"] or 1)
     n_read = n_frames if n_frames else round(n_samples / per_frame) if per_frame else 0
     if n_read < declared:
         raise _cut_short(path, f"{n_read} of {declared} frames could be read")
+    # Longer files than the header can count exist, and say their length in other places, which not all programs fill in.
+    header_bytes = 255 * _BLOCK  # at most
+    if n_read == _MOST_FRAMES and path.stat().st_size > header_bytes + n_read * frame_bytes + 100 * frame_bytes:
+        raise FileError(
+            f"is longer than the {_MOST_FRAMES} frames that could be read.", where=path, remedy="Export it in parts."
+        )
 
 
 def _rates(
@@ -340,14 +355,15 @@ def _content(
                 remedy="Write .nc instead, or leave the markers out.",
             )
     values = np.concatenate([a.values.T for a in analogs]) if analogs else np.zeros((0, n_frames))
-    parameters = _parameters(recording, markers, analogs, point_rate, analog_rate, n_frames)
+    parameters = _parameters(recording, markers, analogs, point_rate, analog_rate)
     return {"points": points, "analogs": values, "parameters": np.array(json.dumps(parameters))}
 
 
 def _single_rate(analog_rate: float, per_frame: int) -> float:
     """The frame rate in single precision, rounded so that the samples of a frame come out as a whole number."""
     rate = np.float32(analog_rate / per_frame)
-    return float(rate if np.float32(analog_rate) / rate >= per_frame else np.nextafter(rate, np.float32(0)))
+    divides = float(np.float32(analog_rate)) / float(rate) >= per_frame
+    return float(rate if divides else np.nextafter(rate, np.float32(0)))
 
 
 def _parameters(
@@ -356,7 +372,6 @@ def _parameters(
     analogs: Sequence[xr.DataArray],
     point_rate: float,
     analog_rate: float,
-    n_frames: int,
 ) -> dict[str, dict[str, Any]]:
     labels = [str(v) for a in analogs for v in a[a.dims[1]].values]
     units = [
@@ -384,7 +399,6 @@ def _parameters(
         if len(events)
         else {},
         "SUBJECTS": {"NAMES": [recording.subject]} if recording.subject else {},
-        "TRIAL": {"ACTUAL_START_FIELD": [1, 0], "ACTUAL_END_FIELD": [n_frames % 65536, n_frames // 65536]},
     }
 
 

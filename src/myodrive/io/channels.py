@@ -11,10 +11,10 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float, Shaped
 
-from myodrive.errors import OptionError, SignalError
-from myodrive.io.opening import Choice
+from myodrive.errors import FileError, OptionError, SignalError
+from myodrive.io.opening import AS_FOUND, Choice
 from myodrive.muscles import name_muscles, recognise
-from myodrive.recording import EMG_STAGES, make_signal, sampling_rate
+from myodrive.recording import EMG_STAGES, Recording, check_signal, make_signal, sampling_rate
 
 UNKNOWN = ""
 """The kind of a channel of which neither the file nor its reader knows what it is: the label and the unit decide."""
@@ -37,6 +37,8 @@ _UNIT_SPELLINGS = {
     "1": ("1", "-", "a.u.", "au", "normalized"),
     "%": ("%", "percent", "%mvc", "pct"),
 }
+_BEYOND_ANY_UNIT = 1e100
+MOST_CHANNELS = 20_000
 _VOLTS = {"V": 1.0, "mV": 1e-3, "µV": 1e-6}
 _SPELLED = {spelling: unit for unit, spellings in _UNIT_SPELLINGS.items() for spelling in spellings}
 _MAY_BE_EMG = {"V", "mV", "µV", "1", "%", ""}  # in any other unit (N, g, deg) a channel is no EMG
@@ -105,6 +107,8 @@ def make_signals(
         If the caller names EMG channels and there are none of that name.
     """
     groups = [g for g in groups if len(g.labels)]
+    for group in groups:
+        check_number(len(group.labels), where=where)
     chosen = find_emg(groups, choice.emg, where=where)
     signals: dict[str, xr.DataArray] = {}
     warnings: list[str] = []
@@ -124,6 +128,30 @@ def make_signals(
             part = group.select([i for i in rest if kinds[i] == name])
             signals[_free_name(name, signals)] = make_table(part, _DIM_OF_SIGNAL.get(name, "channel"))
     return signals, warnings
+
+
+def rechoose(recording: Recording, choice: Choice, *, where: str) -> Recording:
+    """A Recording that a file of our own gave back, with what the caller says about its EMG applied."""
+    if choice == AS_FOUND:
+        return recording
+    tables = {n: s for n, s in recording.signals.items() if s.ndim == 2}
+    if choice.emg is None:
+        tables = {n: s for n, s in tables.items() if n == "emg"}
+    groups, stage = [], None
+    for name, signal in tables.items():
+        n_channels, time = signal.shape[1], signal.time.values
+        if name == "emg":
+            stage = signal.attrs.get("stage")
+            time = time if choice.rate_hz is None else time[0] + np.arange(time.size) / choice.rate_hz
+        units = (
+            signal.coords["unit"].values if "unit" in signal.coords else [signal.attrs.get("units", "")] * n_channels
+        )
+        labels = [str(v) for v in signal[signal.dims[1]].values]
+        groups.append(Channels(signal.values, time, labels, [str(u) for u in units], [name] * n_channels))
+    signals, warnings = make_signals(groups, choice, where=where, stage=stage)
+    kept = {n: s for n, s in recording.signals.items() if n not in tables}
+    source = dataclasses.replace(recording.source, warnings=(*recording.source.warnings, *warnings))
+    return recording.replace(signals={**signals, **kept}, source=source)
 
 
 def find_emg(groups: Sequence[Channels], emg: str | Sequence[str] | None, *, where: str) -> list[list[int]]:
@@ -150,7 +178,8 @@ def find_stage(values: Float[np.ndarray, "time channel"], rate_hz: float) -> tup
     Raw EMG has both signs (or an offset larger than itself). What has none is rectified if much of its variance lies
     above 30 Hz, where no envelope has any, and an envelope otherwise.
     """
-    finite = np.where(np.isfinite(values), values, np.nan)
+    # What is not finite or beyond any unit (a damaged file) is no evidence, and must not overflow in a square.
+    finite = np.where(np.abs(values) < _BEYOND_ANY_UNIT, values, np.nan)
     alive = [c for c in range(values.shape[1]) if np.isfinite(finite[:, c]).sum() > 1 and np.nanstd(finite[:, c]) > 0]
     # A zero-phase low-pass leaves an envelope slightly negative in places.
     if not alive or any(np.nanmin(finite[:, c]) < -0.05 * np.nanmax(finite[:, c]) for c in alive):
@@ -179,6 +208,12 @@ def make_table(channels: Channels, dim: str) -> xr.DataArray:
         channels.values, ("time", dim), {dim: labels}, units="mixed" if mixed else units[0], time=channels.time
     )
     return signal.assign_coords(unit=(dim, np.asarray(units, dtype=str))) if mixed else signal
+
+
+def check_number(n_channels: int, *, where: str) -> None:
+    """Refuse more channels than any device has: such a number comes from a damaged header or a table lying on its side."""
+    if n_channels > MOST_CHANNELS:
+        raise FileError(f"has {n_channels} channels; more than {MOST_CHANNELS} are taken for damage.", where=where)
 
 
 def spell_unit(unit: str) -> str:
@@ -211,6 +246,7 @@ def _make_emg(channels: Channels, choice: Choice, stage: str | None, where: str)
             raise OptionError(f"already= is one of {', '.join(EMG_STAGES)}, not '{choice.already}'.")
         stage = choice.already
     elif stage is None:
+        check_signal(emg, where=where)
         stage, said = find_stage(values, sampling_rate(emg))
         warnings += [said] if said else []
     unknown = sorted(set(choice.muscles or {}) - set(labels))

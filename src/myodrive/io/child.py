@@ -1,10 +1,14 @@
 """Run a native reader in a process of its own, with a limit on time and memory: a crash there is one clear refusal here.
 
-The C3D library kills its process on a few of a hundred damaged files and loops for ever on others.
+The C3D library kills its process on a few of a hundred damaged files and loops for ever on others; the HDF5 library
+crashes on damaged files with text in them.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import io
+import json
 import os
 import subprocess
 import sys
@@ -12,12 +16,20 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from myodrive.errors import FileError
+import numpy as np
+
+from myodrive import errors
+from myodrive.errors import FileError, MissingExtraError
+from myodrive.io.arrays import unpack
+from myodrive.io.opening import Choice
+from myodrive.recording import Recording, Source
 
 TIME_LIMIT_S = 60.0
 MEMORY_LIMIT = (
     4 * 2**30
 )  # bytes of address space, where the system offers such a limit (Linux); the rest have the time limit
+_LIMIT_VARIABLE = "MYODRIVE_MEMORY_LIMIT"
+_EXTRA_OF = {"pynwb": "nwb", "hdmf": "nwb"}
 
 
 def run_child(
@@ -26,8 +38,8 @@ def run_child(
     """Run a Python script in a child process and give back the files that it wrote.
 
     The script gets the name of an empty folder as its first argument, then `arguments`. It refuses a file by writing
-    the sentence to ``refusal.txt`` there. A script and not `multiprocessing`: it imports nothing but what it needs, and
-    the caller's main module need not be importable.
+    ``refusal.json`` there (kind, what, remedy). A script and not `multiprocessing`: it imports nothing but what it needs,
+    and the caller's main module need not be importable.
 
     Parameters
     ----------
@@ -54,7 +66,7 @@ def run_child(
         # Each thread that these libraries start reserves address space, which the memory limit counts.
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
-        "MYODRIVE_MEMORY_LIMIT": str(MEMORY_LIMIT),
+        _LIMIT_VARIABLE: str(MEMORY_LIMIT),
     }
     with tempfile.TemporaryDirectory(prefix="myodrive-", ignore_cleanup_errors=True) as folder:
         # -P: this package's folder, with its file names, must not come before the libraries.
@@ -70,13 +82,46 @@ def run_child(
                 remedy="Export it again.",
             ) from error
         written = {p.name: p.read_bytes() for p in Path(folder).iterdir() if p.is_file()}
-        if "refusal.txt" in written:
-            raise FileError(
-                written["refusal.txt"].decode("utf-8", errors="replace"), where=where, remedy="Export it again."
-            )
-        if done.returncode != 0:
-            raise FileError(_say_crash(done), where=where, remedy="Export it again.")
+    if "refusal.json" in written:
+        raise _refusal(json.loads(written["refusal.json"]), where)
+    if done.returncode != 0:
+        raise FileError(_say_crash(done), where=where, remedy="Export it again.")
     return written
+
+
+def read_isolated(module: str, function: str, path: Path, choice: Choice) -> Recording:
+    """Read a file with ``myodrive.io.MODULE.FUNCTION`` in a child process.
+
+    Raises
+    ------
+    MyodriveError
+        What the function raised there, or a FileError if it crashed.
+    """
+    choice_text = json.dumps(dataclasses.asdict(choice), default=list)
+    script = Path(__file__).with_name("_read_child.py")
+    written = run_child(script, [module, function, path.resolve(), choice_text], where=path)
+    with np.load(io.BytesIO(written["recording.npz"]), allow_pickle=False) as arrays:
+        return unpack(dict(arrays), name=path.name, source=Source())
+
+
+def limit_memory() -> None:
+    """Called in a child before any library is loaded: set the limit that `run_child` asks for."""
+    try:
+        import resource
+
+        limit = int(os.environ[_LIMIT_VARIABLE])
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    except (ImportError, KeyError, ValueError, OSError):
+        pass  # Windows has no such limit and macOS may refuse it: the time limit must do there
+
+
+def _refusal(said: dict[str, str], where: Path) -> errors.MyodriveError:
+    if said["kind"] == "missing":
+        return MissingExtraError(f"Reading {where.name}", _EXTRA_OF.get(said["what"].split(".")[0], "all"))
+    kind = getattr(errors, said["kind"], FileError)
+    if kind is MissingExtraError:
+        kind = FileError
+    return kind(said["what"], where=where, remedy=said["remedy"])
 
 
 def _say_crash(done: subprocess.CompletedProcess[bytes]) -> str:

@@ -12,6 +12,8 @@ import numpy as np
 
 from myodrive.activation import Activation
 from myodrive.errors import FileError, MissingExtraError, OptionError, SignalError
+from myodrive.io.channels import rechoose
+from myodrive.io.child import read_isolated
 from myodrive.io.opening import Choice, check_path, read_head
 from myodrive.recording import Recording, Study, is_uniform, sampling_rate
 
@@ -26,10 +28,14 @@ _READERS = {
     "text": ("text", "read_text"),
     "npz": ("npz", "read_npz"),
     "matlab": ("matlab", "read_matlab"),
-    "hdf5": ("hdf5", "read_hdf5"),
-    "nwb": ("nwb", "read_nwb"),
     "edf": ("edf", "read_edf"),
     "parquet": ("parquet", "read_parquet"),
+}
+_ISOLATED = {
+    # read in a child process, because the HDF5 library crashes on some damaged files
+    "matlab73": ("matlab", "read_matlab"),
+    "hdf5": ("hdf5", "read_hdf5"),
+    "nwb": ("nwb", "read_nwb"),
 }
 SUFFIXES = {
     ".c3d": "c3d",
@@ -115,7 +121,10 @@ def read(
         recording = _read_own(path, choice)
     else:
         try:
-            recording = _function("read", kind)(path, choice)
+            if kind in _ISOLATED:
+                recording = read_isolated(*_ISOLATED[kind], path, choice)
+            else:
+                recording = _function("read", kind)(path, choice)
         except (SignalError, FileError) as error:
             raise error.at(path) from error
         except MemoryError as error:
@@ -271,10 +280,12 @@ def _binary_format(head: bytes, path: Path) -> str:
     from myodrive.io.c3d import is_c3d
     from myodrive.io.hdf5 import MAGIC
 
-    if head[:10] == b"MATLAB 5.0" or head[:10] == b"MATLAB 7.3":
+    if head[:10] == b"MATLAB 5.0":
         return "matlab"
+    if head[:10] == b"MATLAB 7.3":
+        return "matlab73"
     if head[: len(MAGIC)] == MAGIC:
-        return _hdf5_format(path)
+        return "netcdf" if b"myodrive_format" in head else _hdf5_format(path)
     if head[:6] == b"\x93NUMPY":
         return "npz"
     if head[:2] == b"PK":
@@ -291,16 +302,12 @@ def _binary_format(head: bytes, path: Path) -> str:
 
 
 def _hdf5_format(path: Path) -> str:
-    import h5py
-
     from myodrive.io.netcdf import is_own
 
     if is_own(path):
         return "netcdf"
-    with h5py.File(path, "r") as file:
-        if "nwb_version" in file.attrs:
-            return "nwb"
-    return "matlab" if promised_format(path) == "matlab" else "hdf5"
+    promised = promised_format(path)
+    return "matlab73" if promised == "matlab" else "nwb" if promised == "nwb" else "hdf5"
 
 
 def _text_format(text: str, promised: str) -> str:
@@ -339,11 +346,7 @@ def _read_own(path: Path, choice: Choice) -> Recording:
         return as_recording(thing)
     if isinstance(thing, Study):
         raise FileError(f"holds a study of {len(thing)} recordings.", where=path, remedy="Open it with read_study().")
-    if choice.already is not None and "emg" in thing:
-        emg = thing["emg"].copy()
-        emg.attrs["stage"] = choice.already
-        thing = thing.with_signal("emg", emg)
-    return thing
+    return rechoose(thing, choice, where=path.name)
 
 
 def _describe_signal(signal: Any) -> dict[str, Any]:

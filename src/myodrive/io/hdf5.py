@@ -45,6 +45,12 @@ def read_hdf5(path: str | Path, choice: Choice = AS_FOUND) -> Recording:
             arrays[name] = _plain(item[()])
 
     with _opened(path) as file:
+        if "nwb_version" in file.attrs:
+            from myodrive.io.nwb import read_nwb
+
+            return read_nwb(path, choice)
+        if "myodrive_format" in file.attrs:
+            raise FileError("was written by myodrive, and is cut short or was changed since.", where=path)
         collect("", file)
         _visit(path, file, collect)
     return recording_from_arrays(arrays, choice, name=path.name, source=Source(path.name, file_hash(path), "hdf5"))

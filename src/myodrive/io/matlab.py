@@ -102,7 +102,8 @@ def _load(path: Path) -> dict[str, Any]:
         raise FileError(
             f"is damaged or no MATLAB file, and cannot be read ({said}).", where=path, remedy="Save it again."
         ) from error
-    return {k: v for k, v in content.items() if not k.startswith("__") and k != "#refs#"}
+    content = {k: v for k, v in content.items() if not k.startswith("__") and k != "#refs#"}
+    return _in_order(content) if head[:10] == b"MATLAB 7.3" else content
 
 
 def _check_compressed(path: Path) -> None:
@@ -132,6 +133,11 @@ def _check_compressed(path: Path) -> None:
                             raise too_large(path)
             except zlib.error as error:
                 raise FileError(f"is damaged ({error}).", where=path, remedy="Copy it again.") from error
+
+
+def _in_order(content: Mapping[str, Any]) -> dict[str, Any]:
+    """By name: v7.3 keeps no order, and what comes is another one each time."""
+    return {k: _in_order(v) if isinstance(v, Mapping) else v for k, v in sorted(content.items())}
 
 
 def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -7,6 +7,7 @@ recording; an Activation is its dataset as it is.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,14 @@ import xarray as xr
 from myodrive.activation import Activation
 from myodrive.errors import FileError, MyodriveError
 from myodrive.io.arrays import describe_origin, restore_origin
-from myodrive.io.hdf5 import check_size, damaged
+from myodrive.io.hdf5 import damaged
 from myodrive.io.opening import check_path
 from myodrive.recording import Recording, Study
 from myodrive.safe_write import safe_write
 
 FORMAT = 1
+TRAILER = b"MYODRIVE"  # and then the SHA-256 of all before it, at the very end, where HDF5 does not look
+_TRAILER_BYTES = len(TRAILER) + 32
 _KIND = "myodrive"  # the attribute of the root that says what the file holds
 
 Thing = Recording | Study | Activation
@@ -52,6 +55,10 @@ def write_netcdf(thing: Thing, path: str | Path) -> Path:
                 for i, recording in enumerate(thing):
                     _put_recording(file.create_group(f"recording_{i:05d}"), recording)
 
+        with temporary.open("r+b") as stream:
+            digest = hashlib.file_digest(stream, "sha256").digest()
+            stream.write(TRAILER + digest)
+
     return safe_write(path, write, check=read_netcdf)
 
 
@@ -64,7 +71,7 @@ def read_netcdf(path: str | Path) -> Thing:
         If the file is damaged, was written by a newer version, or is not one of ours.
     """
     path = check_path(path)
-    check_size(path)
+    _check_whole(path)
     try:
         with h5netcdf.File(path, "r") as file:
             if _KIND not in file.attrs:
@@ -86,12 +93,22 @@ def read_netcdf(path: str | Path) -> Thing:
 
 
 def is_own(path: Path) -> bool:
-    """Whether an HDF5 file was written by `write_netcdf`."""
-    try:
-        with h5py.File(path, "r") as file:
-            return _KIND in file.attrs
-    except (OSError, RuntimeError, KeyError, ValueError) as error:
-        raise damaged(path, error) from error
+    """Whether an HDF5 file was written by `write_netcdf`: without opening it, which a damaged one might not survive."""
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        stream.seek(max(size - _TRAILER_BYTES, 0))
+        return stream.read(len(TRAILER)) == TRAILER
+
+
+def _check_whole(path: Path) -> None:
+    """Compare the file with the hash at its end. Only then is it opened."""
+    if not is_own(path):
+        raise FileError(
+            "is not a file that myodrive wrote, or it is cut short.", where=path, remedy="Copy it again, or use read()."
+        )
+    content = path.read_bytes()
+    if hashlib.sha256(content[:-_TRAILER_BYTES]).digest() != content[-32:]:
+        raise FileError("is damaged, or was changed after myodrive wrote it.", where=path, remedy="Copy it again.")
 
 
 # -- inside ----------------------------------------------------------------------------------------------------------

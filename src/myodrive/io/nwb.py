@@ -17,7 +17,7 @@ from pynwb.ecephys import ElectricalSeries
 from pynwb.file import Subject
 
 from myodrive.errors import FileError, MyodriveError, SignalError
-from myodrive.io.channels import UNKNOWN, Channels, make_signals, spell_unit
+from myodrive.io.channels import UNKNOWN, Channels, check_number, make_signals, spell_unit
 from myodrive.io.hdf5 import check_size
 from myodrive.io.opening import AS_FOUND, Choice, check_path, file_hash
 from myodrive.recording import Recording, Source, is_uniform, make_events, sampling_rate
@@ -116,6 +116,7 @@ def _series(file: NWBFile) -> Iterator[Any]:
 def _group(series: Any) -> Channels:
     values = np.asarray(series.data[()], dtype=np.float64)
     values = values[:, None] if values.ndim == 1 else values
+    check_number(values.shape[1], where=str(series.name))
     factor = np.asarray(getattr(series, "channel_conversion", None) if hasattr(series, "channel_conversion") else 1.0)
     factor = np.ones(1) if factor.dtype == object or factor.size == 0 else factor
     values = values * float(series.conversion) * factor + float(series.offset or 0.0)

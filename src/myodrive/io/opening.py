@@ -10,7 +10,6 @@ import lzma
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 from myodrive.errors import FileError
 
@@ -58,6 +57,11 @@ class Opened:
         if suffixes and suffixes[-1] in (".gz", ".xz"):
             suffixes.pop()
         return suffixes[-1] if suffixes else ""
+
+    def doubts(self) -> list[str]:
+        """What to warn of: a table whose last line does not end, as when a copy stops within a number."""
+        whole = self.content.rstrip(b"\0")[-1:] in (b"\n", b"\r")
+        return [] if whole else ["the last line does not end: the file may be cut short, and its last number wrong."]
 
     def text(self) -> str:
         """The content as text: UTF-8 or UTF-16 by its mark, otherwise Windows' western alphabet, in which many exports are."""
@@ -146,10 +150,10 @@ def _packing(path: Path) -> str:
     return "gz" if head[:2] == b"\x1f\x8b" else "xz" if head == b"\xfd7zXZ\x00" else ""
 
 
-def _unpacked(path: Path) -> BinaryIO:
+def _unpacked(path: Path) -> io.BufferedIOBase:
     packing = _packing(path)
     if packing == "gz":
-        return gzip.open(path, "rb")  # type: ignore[return-value]
+        return gzip.open(path, "rb")
     if packing == "xz":
         return io.BufferedReader(lzma.open(path, "rb"))
     return path.open("rb")

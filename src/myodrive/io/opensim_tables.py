@@ -70,7 +70,7 @@ def read_storage(path: str | Path, choice: Choice = AS_FOUND) -> Recording:
     signals, warnings = make_signals([group], choice, where=opened.name)
     return Recording(
         signals,
-        source=Source(opened.name, opened.sha256, "storage", tuple(table.warnings + warnings)),
+        source=Source(opened.name, opened.sha256, "storage", tuple(opened.doubts() + table.warnings + warnings)),
         info={"title": table.name, "header": table.header},
     )
 
@@ -126,7 +126,7 @@ def read_trc(path: str | Path, choice: Choice = AS_FOUND) -> Recording:
             where=opened.path,
             remedy="Copy it again.",
         )
-    warnings = []
+    warnings = opened.doubts()
     if _whole(declared.get("NumMarkers", "")) not in (0, len(labels)):
         warnings.append(f"the header declares {declared['NumMarkers']} markers, and {len(labels)} have a name.")
     markers = make_signal(

@@ -23,7 +23,7 @@ from myodrive.safe_write import safe_write_text
 _DIALECTS = (("\t", "."), (";", "."), (",", "."), ("\t", ","), (";", ","), (None, "."), (None, ","))
 _COMMENT = ("#", "%", "//")
 _PREAMBLE_LIMIT = 500  # lines before the first row of numbers
-_LOOK_AHEAD = 5  # rows that must look like the first for it to be the first
+_LOOK_AHEAD = 5  # rows, most of which must look like the first for it to be the first
 _TIME = re.compile(
     r"^(time|zeit|tiempo|temps|tempo|timestamps?|t|x)(\s*[_,]?\s*\(?\[?(s|sec|seconds|ms|msec)\)?\]?)?$", re.I
 )
@@ -61,7 +61,9 @@ def read_text(path: str | Path, choice: Choice = AS_FOUND) -> Recording:
     """
     opened = open_file(check_path(path))
     table = parse_text(opened)
-    return recording_from_table(table, choice, opened.path, sha256=opened.sha256, reader="text")
+    recording = recording_from_table(table, choice, opened.path, sha256=opened.sha256, reader="text")
+    source = dataclasses.replace(recording.source, warnings=(*opened.doubts(), *recording.source.warnings))
+    return recording.replace(source=source)
 
 
 def recording_from_table(
@@ -121,7 +123,8 @@ def _find_table(lines: Sequence[str], where: Path) -> tuple[int, str | None, str
         for delimiter, decimal in _DIALECTS:
             n_columns = _n_numbers(line, delimiter, decimal)
             ahead = [row for row in lines[i + 1 : i + 40] if row.strip(" \r\n")][:_LOOK_AHEAD]
-            if n_columns and all(_n_numbers(row, delimiter, decimal) for row in ahead):
+            n_fitting = sum(_n_numbers(row, delimiter, decimal) > 0 for row in ahead)
+            if n_columns and 2 * n_fitting >= len(ahead):
                 fits.append((n_columns, delimiter, decimal))
         if fits:
             n_columns, delimiter, decimal = max(fits, key=lambda f: f[0])
@@ -322,7 +325,7 @@ def _columns_of_activation(activation: Activation) -> tuple[list[str], list[str]
 
 
 def _is_nan(value: object) -> bool:
-    return isinstance(value, float) and value != value
+    return isinstance(value, float) and bool(value != value)
 
 
 def _as_text(value: object) -> str:
