@@ -19,4 +19,5 @@ from .io import read_study as read_study
 from .io import write as write
 from .recording import Recording as Recording
 from .recording import Study as Study
+from .reporting import report as report
 from .truth import simulate_recording as simulate_recording

@@ -24,7 +24,7 @@ from myodrive.evaluation.result import MethodText, RecordingResult, StudyResult
 from myodrive.evaluation.summary import summarise, summarise_bursts
 from myodrive.recording import Recording, Source, make_events, make_signal
 from myodrive.reporting import write_report
-from myodrive.reporting.words import linked, number
+from myodrive.reporting.words import conditioning_text, linked, number
 
 NASTY = "<script>alert('x')</script>"
 MUSCLES = ["R TA", "R Sol", NASTY]
@@ -216,6 +216,26 @@ def test_the_texts_of_several_fits_become_one_with_ranges() -> None:
     fits = [MethodText(told.format(*v), ("Winter 2009",)) for v in ((4, 3), (2.5, 3), (10, 3))]
     assert MethodText.of_fits(fits) == MethodText(told.format("2.5 to 10", 3), ("Winter 2009",))
     assert MethodText.of_fits([MethodText("One."), MethodText("Other."), MethodText("One.")]).text == "One. Other."
+
+
+def test_the_methods_name_the_conditioning_that_was_really_used() -> None:
+    emg = recording(1.0)["emg"]
+    options = EmgConditioning(
+        notch_hz=((50.0, 2.0),), highpass_hz=20.0, lowpass_hz=450.0, ecg="template", resample_hz=None
+    )
+    activation = Activation(
+        np.abs(emg), method="x", relative_to="q95", configuration={"conditioning": options.model_dump(mode="json")}
+    )
+    text = conditioning_text(activation, "raw")
+    for wanted in (
+        "notch filter at 50 Hz",
+        "high-pass filter at 20 Hz",
+        "low-pass filter at 450 Hz",
+        "median heartbeat",
+    ):
+        assert wanted in text
+    assert "resampling" not in text
+    assert "filter at" not in conditioning_text(activation, "envelope")
 
 
 def test_a_citation_links_its_doi_and_escapes_the_rest() -> None:

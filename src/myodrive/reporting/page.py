@@ -20,6 +20,7 @@ from myodrive.conditioning.movements import find_cycles
 from myodrive.conditioning.quality import mask_emg
 from myodrive.estimator import versions
 from myodrive.evaluation.result import RecordingResult, StudyResult
+from myodrive.evaluation.summary import ENERGY_OPERATOR
 from myodrive.recording import Recording, sampling_rate
 from myodrive.reporting import figures, words
 from myodrive.reporting.traces import Traces, pack_traces
@@ -116,7 +117,6 @@ def render(result: StudyResult) -> str:
         short=words.in_short(result, [s.channels for s in sections]),
         sections=sections,
         muscles=_columns(sections),
-        methods=methods,
         styles=styles,
         learning=_learning(result),
         paragraphs=paragraphs,
@@ -230,9 +230,9 @@ def _by_method(rows: pd.DataFrame, methods: Sequence[str], title: str) -> Table:
 
 def _bursts(summary: pd.DataFrame, most: int = 12) -> Table | None:
     """Onset and offset of the bursts in the raw EMG."""
-    if summary.empty or not (summary["method"] == "energy-operator").any():
+    own = summary[summary["method"] == ENERGY_OPERATOR] if len(summary) else summary
+    if own.empty:
         return None
-    own = summary[summary["method"] == "energy-operator"]
     rows = []
     for muscle, group in own.groupby("muscle", sort=False):
         on = group[group["measure"] == "burst_onset"]["value"].to_numpy()

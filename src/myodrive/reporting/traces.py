@@ -22,12 +22,16 @@ from markupsafe import Markup
 from myodrive.activation import Activation
 from myodrive.conditioning.quality import mask_emg
 from myodrive.evaluation.result import RecordingResult
+from myodrive.evaluation.summary import ENERGY_OPERATOR
 from myodrive.recording import sampling_rate
 from myodrive.reporting.words import Unit, shown_unit
 
 RAW_BYTES, RAW_BYTES_STUDY = 1_000_000, 10_000_000  # before compression, of one recording and of the whole report
 ESTIMATE_BYTES, ESTIMATE_BYTES_STUDY = 1_600_000, 9_000_000
-ESTIMATE_HZ = 100.0  # twice what an estimate of muscle activity has in it, several times over
+ESTIMATE_HZ = 100.0  # an estimate of muscle activity has next to nothing above 20 Hz
+REACH = (
+    20.0  # times the height of its row: where EMG is cut off, so that an artefact of 1 V does not cost it its digits
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +56,9 @@ def pack_traces(result: RecordingResult, n_recordings: int) -> Traces:
     muscles = [str(m) for m in emg.muscle.values]
     unit = shown_unit(emg)
     arrays = _Arrays()
-    block = _pack_raw(arrays, emg, unit, min(RAW_BYTES, RAW_BYTES_STUDY // n_recordings))
+    rows = _rows(result, muscles, unit)
+    reach = [REACH * row["peak"] for row in rows]
+    block = _pack_raw(arrays, emg, unit, reach, min(RAW_BYTES, RAW_BYTES_STUDY // n_recordings))
     _pack_estimates(arrays, result, muscles, min(ESTIMATE_BYTES, ESTIMATE_BYTES_STUDY // n_recordings))
     time = emg.time.values
     events = result.recording.events
@@ -61,7 +67,7 @@ def pack_traces(result: RecordingResult, n_recordings: int) -> Traces:
         "stop": float(time[-1]),
         "unit": unit.name,
         "signed": bool(np.nanmin(emg.values, initial=0.0) < 0),
-        "muscles": _rows(result, muscles, unit),
+        "muscles": rows,
         "arrays": arrays.described,
         "events": [[float(t), str(label), str(side)] for t, label, side in events.itertuples(index=False)],
         "masked": _masked(result, muscles, time),
@@ -86,17 +92,8 @@ class _Arrays:
         peak = float(np.nanmax(np.abs(values))) if np.isfinite(values).any() else 0.0
         share = values / peak if peak > 0 else values
         encode = _square_law if kind == "raw" else _differences
-        self.described.append(
-            {
-                "kind": kind,
-                "muscle": muscle,
-                "method": method,
-                "start": start,
-                "rate": rate,
-                "n": values.size,
-                "peak": peak,
-            }
-        )
+        what = {"kind": kind, "muscle": muscle, "method": method}
+        self.described.append({**what, "start": start, "rate": rate, "n": values.size, "peak": peak})
         self.pieces.append(encode(share))
 
 
@@ -117,12 +114,12 @@ def _differences(share: Float[np.ndarray, " time"]) -> bytes:
     return steps.view(np.uint8).reshape(-1, 2).T.tobytes()
 
 
-def _pack_raw(arrays: _Arrays, emg: xr.DataArray, unit: Unit, budget: int) -> int:
+def _pack_raw(arrays: _Arrays, emg: xr.DataArray, unit: Unit, reach: list[float], budget: int) -> int:
     """Every channel as it was recorded; gives the number of samples that one shown extreme stands for."""
     values, start, rate = on_grid(emg)
     block = int(np.ceil(2 * values.size / budget)) if values.size > budget else 1
     for muscle in range(values.shape[1]):
-        column = values[:, muscle] * unit.factor
+        column = np.clip(values[:, muscle] * unit.factor, -reach[muscle], reach[muscle])
         if block > 1:
             column = _extremes(column, block)
         arrays.add(column, "raw", muscle, "", start, rate * (2 / block if block > 1 else 1))
@@ -165,10 +162,8 @@ def _rows(result: RecordingResult, muscles: list[str], unit: Unit) -> list[dict[
             for a in _shown(result).values()
             if muscle in a.muscles
         ]
-        peak, top = (
-            1.1 * unit.factor * _quantile(own, 0.9995),
-            1.2 * max([_quantile(t, 0.999) for t in tops], default=0.0),
-        )
+        peak = 1.1 * unit.factor * _quantile(own, 0.9995)
+        top = 1.2 * max([_quantile(t, 0.999) for t in tops], default=0.0)
         rows.append({"label": muscle, "peak": peak or 1.0, "top": top or 1.0})
     return rows
 
@@ -183,7 +178,7 @@ def on_grid(signal: xr.DataArray) -> tuple[Float[np.ndarray, "tick muscle"], flo
     time, rate = signal.time.values, sampling_rate(signal)
     places = np.rint((time - time[0]) * rate).astype(int)
     values = np.full((int(places[-1]) + 1, signal.sizes["muscle"]), np.nan)
-    values[places] = signal.values
+    values[places] = np.where(np.isfinite(signal.values), signal.values, np.nan)
     return values, float(time[0]), rate
 
 
@@ -227,7 +222,7 @@ def _bursts(result: RecordingResult, muscles: list[str]) -> list[list[float]]:
     """[muscle, onset, offset] of the bursts of the raw EMG."""
     if result.summary.empty:
         return []
-    chosen = result.summary[result.summary["method"] == "energy-operator"]
+    chosen = result.summary[result.summary["method"] == ENERGY_OPERATOR]
     on = chosen[chosen["measure"] == "burst_onset"]
     off = chosen[chosen["measure"] == "burst_offset"]
     return [

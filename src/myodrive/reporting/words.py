@@ -18,6 +18,7 @@ from myodrive.conditioning.quality import Finding
 from myodrive.evaluation.bursts import REFERENCES
 from myodrive.evaluation.cocontraction import FALCONER_WINTER, RUDOLPH
 from myodrive.evaluation.result import RecordingResult, StudyResult
+from myodrive.evaluation.summary import ENERGY_OPERATOR
 
 Light = Literal["good", "look", "masked"]
 LIGHTS: dict[Light, str] = {"good": "good", "look": "worth a look", "masked": "left out"}
@@ -182,31 +183,48 @@ def _beside_references(result: StudyResult) -> list[str]:
 
 
 def conditioning_text(activation: Activation, stage: str) -> str:
-    """What was done to the EMG before the estimators saw it, from the configuration that was really used."""
+    """What was done to the EMG before the estimators saw it, from the configuration that was really used.
+
+    Parameters
+    ----------
+    activation : Activation
+    stage : str
+        One of `EMG_STAGES`: what the input had been through already.
+    """
     options = activation.configuration.get("conditioning", {})
-    steps = []
-    if stage == "raw":
-        steps += [f"a notch filter at {c:g} Hz ({w:g} Hz wide)" for c, w in options.get("notch_hz", ())]
-        if options.get("highpass_hz"):
-            order = _ordinal(options.get("highpass_order", 4))
-            steps.append(f"a zero-phase {order}-order Butterworth high-pass filter at {options['highpass_hz']:g} Hz")
-        ecg = options.get("ecg")
-        if ecg and ecg != "none":
-            steps.append(f"removal of the electrocardiogram ({ecg})")
+    steps = _filters(options) if stage == "raw" else []
     if stage in ("raw", "filtered"):
         steps.append("full-wave rectification")
     if options.get("resample_hz"):
         steps.append(f"polyphase resampling to {options['resample_hz']:g} Hz where the recording was faster")
     if options.get("clip_quantile", 1) < 1:
         steps.append(f"clipping at the {options['clip_quantile']:g} quantile")
+    if not steps:
+        return ""
     start = {
         "raw": "The raw EMG was conditioned by",
         "filtered": "The EMG had been filtered already; it was conditioned by",
         "rectified": "The EMG had been rectified already; it was conditioned by",
         "envelope": "The input was an envelope already, so nothing that assumes raw EMG was applied; it was conditioned by",
-    }[stage if stage in ("raw", "filtered", "rectified") else "envelope"]
+    }[stage]
     one = ONE_MEANS[activation.relative_to]
-    return f"{start} {listed(steps)}, and divided by a scale so that 1 means {one}." if steps else ""
+    if activation.relative_to == "q95" and options.get("scale_quantile", 0.95) != 0.95:
+        one = one.replace("95th percentile", f"{options['scale_quantile']:g} quantile")
+    return f"{start} {listed(steps)}, and divided by a scale so that 1 means {one}."
+
+
+def _filters(options: dict[str, Any]) -> list[str]:
+    steps = [f"a notch filter at {c:g} Hz ({w:g} Hz wide)" for c, w in options.get("notch_hz", ())]
+    ecg = options.get("ecg")
+    edges = {"high-pass": options.get("highpass_hz"), "low-pass": options.get("lowpass_hz")}
+    if ecg == "high-pass":
+        edges["high-pass"] = max(edges["high-pass"] or 0.0, options.get("ecg_highpass_hz", 0.0))
+    order = _ordinal(options.get("highpass_order", 4))
+    steps += [f"a zero-phase {order}-order Butterworth {k} filter at {hz:g} Hz" for k, hz in edges.items() if hz]
+    if ecg == "template":
+        where = f" from {listed(options['ecg_muscles'])}" if options.get("ecg_muscles") else ""
+        steps.append(f"subtraction of the median heartbeat{where}")
+    return steps
 
 
 def methods_paragraphs(result: StudyResult, has_cycles: bool) -> tuple[list[Markup], list[Markup]]:
@@ -230,7 +248,7 @@ def methods_paragraphs(result: StudyResult, has_cycles: bool) -> tuple[list[Mark
     if "burst_count" in measures:
         double = Markup("Bursts in the activations were found by a double threshold, on amplitude and on duration%s")
         paragraph = double % cite(REFERENCES["double threshold"])
-        if "energy-operator" in found:
+        if ENERGY_OPERATOR in found:
             energy = Markup(", and bursts in the raw EMG by the Teager–Kaiser energy operator%s")
             paragraph += energy % cite(REFERENCES["energy operator"])
         paragraphs.append(paragraph + ".")
