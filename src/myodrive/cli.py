@@ -37,6 +37,7 @@ Already = Annotated[
 ]
 Muscle = Annotated[list[str] | None, typer.Option("--muscle", help="LABEL=MUSCLE where a label is not recognised.")]
 Rate = Annotated[float | None, typer.Option("--rate-hz", help="Sampling rate, for text files that do not say.")]
+Units = Annotated[str | None, typer.Option("--units", help="Unit of the EMG, for files that do not say: V, mV, uV.")]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="The results' folder.")]
 
 
@@ -77,13 +78,13 @@ def _root(
 
 @app.command()
 def info(
-    file: File, emg: Emg = None, already: Already = None, muscle: Muscle = None, rate_hz: Rate = None,
+    file: File, emg: Emg = None, already: Already = None, muscle: Muscle = None, rate_hz: Rate = None, units: Units = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:  # fmt: skip
     """Tell what is in a file: signals, rates, units, channels, the muscles they were recognised as, events."""
     from myodrive.io import describe
 
-    summary = describe(file, **_reading(emg, already, muscle, rate_hz))
+    summary = describe(file, **_reading(emg, already, muscle, rate_hz, units))
     print(json.dumps(summary.to_dict(), indent=1) if as_json else summary)
 
 
@@ -91,11 +92,12 @@ def info(
 def convert(
     source: File, target: Annotated[Path, typer.Argument(help="What to write; its suffix says in which format.")],
     emg: Emg = None, already: Already = None, muscle: Muscle = None, rate_hz: Rate = None,
+    units: Units = None,
 ) -> None:  # fmt: skip
     """Read a file of one format and write it in another."""
     from myodrive.io import read, write
 
-    print(f"wrote {write(read(source, **_reading(emg, already, muscle, rate_hz)), target)}")
+    print(f"wrote {write(read(source, **_reading(emg, already, muscle, rate_hz, units)), target)}")
 
 
 @app.command()
@@ -109,12 +111,16 @@ def estimate(
     already: Already = None,
     muscle: Muscle = None,
     rate_hz: Rate = None,
+    units: Units = None,
     mvc: Annotated[list[Path] | None, typer.Option("--mvc", help="Maximum contraction; may be repeated.")] = None,
     relative_to: Annotated[str | None, typer.Option(help="What 1 means: q95, task_maximum or mvc.")] = None,
     notch: Annotated[
         list[float] | None, typer.Option("--notch", help="Mains frequency in Hz to notch out, 2 Hz wide.")
     ] = None,
     ecg: Annotated[str | None, typer.Option("--ecg", help="Remove the ECG: template or high-pass.")] = None,
+    ecg_muscle: Annotated[
+        list[str] | None, typer.Option("--ecg-muscle", help="Only from these; may be repeated.")
+    ] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="An option of a method: low-pass.cutoff_hz=4")] = None,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     format_: Annotated[list[str] | None, typer.Option("--format", help="Beside NetCDF: sto, csv or mat.")] = None,
@@ -128,7 +134,7 @@ def estimate(
     from myodrive.evaluation.job import JobOptions
 
     conditioning: dict[str, Any] = {"notch_hz": [(f, 2.0) for f in notch or []]}
-    conditioning |= {"ecg": ecg} if ecg else {}
+    conditioning |= {"ecg": ecg, "ecg_muscles": ecg_muscle or []} if ecg else {}
     conditioning |= {"relative_to": relative_to or "mvc"} if relative_to or mvc else {}
     try:
         options = JobOptions.model_validate(
@@ -140,7 +146,7 @@ def estimate(
                 "settings": _settings(set_ or []),
                 "seed": seed,
                 "formats": format_ or [],
-                **_reading(emg, already, muscle, rate_hz),
+                **_reading(emg, already, muscle, rate_hz, units),
             }
         )
     except ValidationError as error:
@@ -236,7 +242,7 @@ def _tell(result: StudyResult, folder: Path) -> None:
 
 
 def _reading(
-    emg: list[str] | None, already: str | None, muscle: list[str] | None, rate_hz: float | None
+    emg: list[str] | None, already: str | None, muscle: list[str] | None, rate_hz: float | None, units: str | None
 ) -> dict[str, Any]:
     """The options of reading that were given, by the names that `read` uses."""
     from myodrive.errors import OptionError
@@ -249,7 +255,7 @@ def _reading(
                 f"'{pair}' is not LABEL=MUSCLE.", where="--muscle", remedy="Example: --muscle 'Ch 3=left soleus'."
             )
         muscles[label] = name
-    given = {"emg": emg, "already": already, "muscles": muscles, "rate_hz": rate_hz}
+    given = {"emg": emg, "already": already, "muscles": muscles, "rate_hz": rate_hz, "units": units}
     return {k: v for k, v in given.items() if v}
 
 

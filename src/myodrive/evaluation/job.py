@@ -18,7 +18,7 @@ from myodrive.conditioning.emg import EmgConditioning
 from myodrive.conditioning.movements import find_cycles
 from myodrive.conditioning.quality import check_emg, mask_emg
 from myodrive.errors import MyodriveError, OptionError, SignalError
-from myodrive.estimator import Estimator, estimators, versions
+from myodrive.estimator import Estimator, as_trials, estimators, versions
 from myodrive.evaluation.result import MethodText, RecordingResult, StudyResult
 from myodrive.evaluation.scores import score_recording
 from myodrive.evaluation.summary import summarise, summarise_bursts
@@ -40,6 +40,7 @@ class JobOptions(BaseModel):
     already: Literal["filtered", "rectified", "envelope"] | None = None
     muscles: dict[str, str] = {}  # label: what it is ("left soleus"), where the recognition is wrong
     rate_hz: float | None = None  # for text files that do not say
+    units: str | None = None  # likewise
     mvc: tuple[str, ...] = ()
     conditioning: EmgConditioning = EmgConditioning()
     settings: dict[str, dict[str, Any]] = {}  # method: its options
@@ -79,7 +80,7 @@ def run_job(
         raise SignalError("none of the files can be used:\n  " + "\n  ".join(failed.values()))
     done = len(entries)
     results = [_checked(recording) for recording in recordings]
-    mvc = [_read(StudyEntry(path=Path(f)), options) for f in options.mvc]
+    mvc = [_contraction(Path(f), options) for f in options.mvc]
     texts: dict[str, list[MethodText]] = {}
     for name, make in chosen.items():
         for group in _groups(results):
@@ -183,9 +184,21 @@ def _read(entry: StudyEntry, options: JobOptions) -> Recording:
         already=options.already,
         muscles=options.muscles or None,
         rate_hz=options.rate_hz,
+        units=options.units,
     )
-    recording["emg"]  # a file without EMG is refused here, by name
+    emg = as_trials(recording)[0]  # no EMG, or next to nothing of it, is refused here
+    if not emg.notnull().any():
+        raise SignalError(
+            f"every sample of its {emg.sizes['muscle']} EMG channels is missing ({', '.join(map(str, emg.muscle.values))}).",
+            remedy="Export the recording again, or name other channels with --emg.",
+        )
     return recording
+
+
+def _contraction(path: Path, options: JobOptions) -> Recording:
+    """A maximum contraction without what the quality check masks: one artefact there would own the scale."""
+    recording = _read(StudyEntry(path=path), options)
+    return recording.with_signal("emg", mask_emg(recording["emg"], check_emg(recording["emg"])))
 
 
 def _checked(recording: Recording) -> RecordingResult:
