@@ -15,6 +15,7 @@ import pytest
 
 from myodrive.errors import FileError, MyodriveError, OptionError
 from myodrive.io import describe, read, study_files, write
+from myodrive.io.child import run_child
 from myodrive.recording import Recording, make_events, make_signal
 
 SUFFIXES = (".c3d", ".sto", ".trc", ".csv", ".npz", ".mat", ".edf", ".bdf", ".nc", ".parquet")
@@ -119,6 +120,26 @@ def test_each_fault_has_its_own_sentence(name: str, make: Callable[[Path], objec
     with pytest.raises(MyodriveError, match=says) as caught:
         read(tmp_path / name)
     assert str(caught.value).startswith(name)
+
+
+@pytest.mark.parametrize(
+    ("script", "says"),
+    [
+        ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", "crashed on it|stopped on it"),
+        ("while True: pass", "could not be read within 1 s"),
+        ("raise RuntimeError('odd')", "RuntimeError: odd"),
+        ("from myodrive.io.child import limit_memory; limit_memory(); bytearray(2**36)", "of memory"),
+    ],
+)
+def test_a_reader_that_crashes_hangs_or_eats_the_memory_ends_in_one_sentence(
+    script: str, says: str, tmp_path: Path
+) -> None:
+    (tmp_path / "script.py").write_text(script, encoding="utf-8")
+    with pytest.raises(FileError, match=says) as caught:
+        run_child(
+            tmp_path / "script.py", [], where=tmp_path / "walk.c3d", time_limit_s=1.0 if "while" in script else 60
+        )
+    assert str(caught.value).startswith("walk.c3d: ")
 
 
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:

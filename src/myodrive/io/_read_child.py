@@ -18,8 +18,8 @@ def main(out: Path, module: str, function: str, file: str, choice: str) -> None:
     import numpy as np
 
     from myodrive.errors import MyodriveError
-    from myodrive.io.arrays import pack
     from myodrive.io.opening import Choice
+    from myodrive.io.packing import pack
 
     try:
         reader = getattr(importlib.import_module(f"myodrive.io.{module}"), function)

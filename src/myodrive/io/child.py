@@ -20,8 +20,8 @@ import numpy as np
 
 from myodrive import errors
 from myodrive.errors import FileError, MissingExtraError
-from myodrive.io.arrays import unpack
 from myodrive.io.opening import Choice
+from myodrive.io.packing import unpack
 from myodrive.recording import Recording, Source
 
 TIME_LIMIT_S = 60.0

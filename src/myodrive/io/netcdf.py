@@ -20,9 +20,9 @@ import xarray as xr
 
 from myodrive.activation import Activation
 from myodrive.errors import FileError, MyodriveError
-from myodrive.io.arrays import describe_origin, restore_origin
 from myodrive.io.hdf5 import damaged
 from myodrive.io.opening import check_path
+from myodrive.io.packing import describe_origin, plain_json, restore_origin
 from myodrive.recording import Recording, Study
 from myodrive.safe_write import safe_write
 
@@ -123,7 +123,7 @@ def _put_recording(group: Any, recording: Recording) -> None:
     events = recording.events
     table = xr.Dataset({c: ("event", events[c].to_numpy()) for c in ("time", "label", "side")})
     _put_dataset(group.create_group("events"), table)
-    group.attrs["about"] = json.dumps(about)
+    group.attrs["about"] = json.dumps(about, default=plain_json)
 
 
 def _get_recording(group: Any) -> Recording:

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from myodrive.errors import FileError
-from myodrive.io.arrays import pack, recording_from_arrays
+from myodrive.io.arrays import recording_from_arrays
 from myodrive.io.opening import AS_FOUND, Choice, Opened, budget, check_path, open_file, too_large
+from myodrive.io.packing import pack
 from myodrive.recording import Recording, Source
 from myodrive.safe_write import safe_write
 
