@@ -180,6 +180,13 @@ def test_a_recording_without_any_estimate_is_still_reported(tmp_path: Path) -> N
     assert "every channel is masked." in text and "3 left out" in text
 
 
+def test_a_recording_without_emg_is_still_reported(tmp_path: Path) -> None:
+    force = make_signal(np.zeros((100, 1)), ("time", "channel"), {"channel": ["Fz"]}, units="N", rate_hz=100)
+    bare = RecordingResult(Recording({"forces": force}), (), {}, {"bayes": "there is no EMG."})
+    text = read(write_report(study(bare), tmp_path / "report.html").read_text(encoding="utf-8")).text
+    assert "there is no EMG." in text and "0 EMG channels" in text
+
+
 def test_a_long_recording_stays_small_and_says_that_it_was_simplified(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     muscles = [f"EMG{i}" for i in range(12)]

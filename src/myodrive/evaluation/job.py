@@ -269,8 +269,12 @@ def _estimate_group(
 def _curves(estimator: Estimator) -> dict[str, list[float]]:
     """The losses over epochs of a method that learns by epochs; nothing of the others."""
     history = getattr(estimator, "history_", [])
-    names = {"training": "loss", "validation": "validation"}
-    return {k: [float(row.get(v, float("nan"))) for row in history] for k, v in names.items()} if history else {}
+    if not history:
+        return {}
+    # The part of the loss that the validation score can be laid beside, where the method tells it apart.
+    training = "reconstruction" if "reconstruction" in history[0] else "loss"
+    names = {"training": training, "validation": "validation"}
+    return {name: [float(row.get(key, float("nan"))) for row in history] for name, key in names.items()}
 
 
 def _scored(result: RecordingResult) -> RecordingResult:

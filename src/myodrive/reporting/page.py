@@ -21,7 +21,7 @@ from myodrive.conditioning.quality import mask_emg
 from myodrive.estimator import versions
 from myodrive.evaluation.result import RecordingResult, StudyResult
 from myodrive.evaluation.summary import ENERGY_OPERATOR
-from myodrive.recording import Recording, sampling_rate
+from myodrive.recording import Recording, make_signal, sampling_rate
 from myodrive.reporting import figures, words
 from myodrive.reporting.traces import Traces, pack_traces
 from myodrive.reporting.words import Channel, number, plural
@@ -93,6 +93,7 @@ report = write_report
 
 def render(result: StudyResult) -> str:
     """The page as text."""
+    result = dataclasses.replace(result, recordings=[_with_emg(r) for r in result.recordings])
     methods = _methods(result)
     styles = {m: f"m{_colours(methods)[m]}" for m in methods} | {"truth": "truth"}
     cycles = [find_cycles(_masked(r)) for r in result.recordings]
@@ -142,6 +143,16 @@ def _colours(methods: Sequence[str]) -> dict[str, int]:
     return {m: COLOURS.index(m) if m in COLOURS else free[others.index(m) % len(free)] for m in methods}
 
 
+def _with_emg(result: RecordingResult) -> RecordingResult:
+    """A recording without EMG gets one without a channel: the rest of it is still worth a report."""
+    if "emg" in result.recording:
+        return result
+    times = [signal.time.values for signal in result.recording.signals.values() if signal.sizes["time"] > 1]
+    ends = [min(t[0] for t in times), max(t[-1] for t in times)] if times else [0.0, 1.0]
+    empty = make_signal(np.empty((2, 0)), ("time", "muscle"), {"muscle": []}, units="", time=np.array(ends))
+    return dataclasses.replace(result, recording=result.recording.with_signal("emg", empty))
+
+
 def _masked(result: RecordingResult) -> Recording:
     return result.recording.with_signal("emg", mask_emg(result.recording["emg"], result.findings))
 
@@ -180,7 +191,9 @@ def _facts(result: RecordingResult) -> dict[str, str]:
         "Movement": recording.movement,
         "Repetition": recording.repetition,
         "Length": f"{number(float(emg.time[-1] - emg.time[0]))} s",
-        "EMG": f"{plural(emg.sizes['muscle'], 'channel')} at {sampling_rate(emg):g} Hz, {stage}",
+        "EMG": f"{plural(emg.sizes['muscle'], 'channel')} at {sampling_rate(emg):g} Hz, {stage}"
+        if emg.size
+        else "none",
         "Events": str(len(recording.events)) if len(recording.events) else "",
         "File": recording.source.path,
         "SHA-256": recording.source.sha256[:16],
