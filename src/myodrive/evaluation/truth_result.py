@@ -47,9 +47,10 @@ class BenchResult:
 
     def table(self) -> Table:
         """The rows as a table for the terminal, best first."""
+        from rich.box import SIMPLE
         from rich.table import Table
 
-        table = Table(title="Estimators on recordings whose activation is known")
+        table = Table(title="Estimators on recordings whose activation is known", box=SIMPLE)
         for heading in (
             "estimator",
             "R² ± sd",
@@ -68,13 +69,10 @@ class BenchResult:
             level = f" of {row['level']:.2f}" if np.isfinite(row["level"]) else ""
             table.add_row(
                 said,
-                _plus_minus(row["r2"], row["r2_sd"]),
-                f"{row['r2_q25']:.3f}–{row['r2_q75']:.3f}",
-                _plus_minus(row["nrmse"], row["nrmse_sd"]),
-                _plus_minus(1e3 * row["lag_s"], 1e3 * row["lag_s_sd"], 0),
-                _plus_minus(row["coverage"], row["coverage_sd"]) + level,
-                f"{row['seconds']:.1f}",
-                str(row["n"]),
+                *(_say(row["r2"]), _say(row["r2_sd"]), _say(row["nrmse"]), _say(row["nrmse_sd"])),
+                *(_say(1e3 * row["lag_s"], 0), _say(1e3 * row["lag_s_sd"], 0)),
+                *(_say(row["coverage"]) + level, _say(row["coverage_sd"])),
+                *(_say(row["seconds"], 1), str(row["n"])),
             )
         return table
 
@@ -110,10 +108,8 @@ def _spread(metric: str, values: np.ndarray) -> dict[str, float]:
     }
 
 
-def _plus_minus(mean: float, sd: float, digits: int = 3) -> str:
-    if not np.isfinite(mean):
-        return "–"
-    return f"{mean:.{digits}f}" + (f" ± {sd:.{digits}f}" if np.isfinite(sd) else "")
+def _say(value: float, digits: int = 3) -> str:
+    return f"{value:.{digits}f}" if np.isfinite(value) else "–"
 
 
 def without_nan(value: Any) -> Any:
