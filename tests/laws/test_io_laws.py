@@ -144,6 +144,14 @@ def test_emg_comes_back_to_the_precision_of_the_format(suffix: str, tolerance: f
         assert emg.attrs["units"] == "mV"
 
 
+def test_awkward_labels_come_back_from_text(tmp_path: Path) -> None:
+    labels = ["TA", "TA (2)", 'so "called"', "a, b", "left [1]"]
+    emg = make_signal(np.eye(5), ("time", "muscle"), {"muscle": labels}, units="mV", rate_hz=1000.0, stage="raw")
+    for suffix in (".csv", ".tsv"):
+        again = read(write(Recording({"emg": emg}), tmp_path / f"a{suffix}"), emg="*")["emg"]
+        assert again.muscle.values.tolist() == labels and again.attrs["units"] == "mV"
+
+
 def test_markers_come_back_from_c3d_and_trc(tmp_path: Path) -> None:
     recording = make_recording()
     markers = recording["markers"].copy()

@@ -25,15 +25,17 @@ from myodrive.io.packing import unpack
 from myodrive.recording import Recording, Source
 
 TIME_LIMIT_S = 60.0
+SECONDS_PER_MIB = 0.5  # more for large files; measured: 0.08 s for C3D on one busy core
 MEMORY_LIMIT = (
     4 * 2**30
 )  # bytes of address space, where the system offers such a limit (Linux); the rest have the time limit
+MEMORY_PER_BYTE = 16  # more for large files; measured: 10.5 for C3D
 _LIMIT_VARIABLE = "MYODRIVE_MEMORY_LIMIT"
 _EXTRA_OF = {"pynwb": "nwb", "hdmf": "nwb"}
 
 
 def run_child(
-    script: Path, arguments: Sequence[str | Path], *, where: Path, time_limit_s: float = TIME_LIMIT_S
+    script: Path, arguments: Sequence[str | Path], *, where: Path, time_limit_s: float | None = None
 ) -> dict[str, bytes]:
     """Run a Python script in a child process and give back the files that it wrote.
 
@@ -48,7 +50,8 @@ def run_child(
     arguments : sequence of str or path
     where : path
         The file that is being read, for messages.
-    time_limit_s : float
+    time_limit_s : float, optional
+        By default 60 s and more for large files.
 
     Returns
     -------
@@ -60,13 +63,17 @@ def run_child(
     FileError
         If it refused, crashed, or ran past the limit.
     """
+    n_bytes = sum(a.stat().st_size for a in arguments if isinstance(a, Path) and a.is_file())
+    memory_limit = MEMORY_LIMIT + MEMORY_PER_BYTE * n_bytes
+    if time_limit_s is None:
+        time_limit_s = TIME_LIMIT_S + SECONDS_PER_MIB * n_bytes / 2**20
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
         # Each thread that these libraries start reserves address space, which the memory limit counts.
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
-        _LIMIT_VARIABLE: str(MEMORY_LIMIT),
+        _LIMIT_VARIABLE: str(memory_limit),
     }
     with tempfile.TemporaryDirectory(prefix="myodrive-", ignore_cleanup_errors=True) as folder:
         # -P: this package's folder, with its file names, must not come before the libraries.
@@ -85,7 +92,7 @@ def run_child(
     if "refusal.json" in written:
         raise _refusal(json.loads(written["refusal.json"]), where)
     if done.returncode != 0:
-        raise FileError(_say_crash(done), where=where, remedy="Export it again.")
+        raise FileError(_say_crash(done, memory_limit), where=where, remedy="Export it again.")
     return written
 
 
@@ -124,12 +131,10 @@ def _refusal(said: dict[str, str], where: Path) -> errors.MyodriveError:
     return kind(said["what"], where=where, remedy=said["remedy"])
 
 
-def _say_crash(done: subprocess.CompletedProcess[bytes]) -> str:
+def _say_crash(done: subprocess.CompletedProcess[bytes], memory_limit: int) -> str:
     said = done.stderr.decode("utf-8", errors="replace").strip().splitlines()
     if any("MemoryError" in line or "bad_alloc" in line for line in said[-3:]):
-        return (
-            f"asks for more than {MEMORY_LIMIT / 2**30:g} GiB of memory; it is damaged, or too long to be read at once."
-        )
+        return f"asks for more than {memory_limit / 2**30:.3g} GiB of memory; it is damaged, or too long to be read at once."
     if done.returncode < 0:
         return f"is damaged: the reader crashed on it (signal {-done.returncode})."
     return f"is damaged: the reader stopped on it ({said[-1] if said else f'exit code {done.returncode}'})."

@@ -31,6 +31,8 @@ _INDEX = re.compile(r"^(frame|frames|sample|samples|index|row|item|nr|no|#|frame
 _RATE = re.compile(r"(\d[\d.,]*)\s*(?:samples per second|samples/s|1/s|k?hz)?", re.I)
 _RATE_LINE = re.compile(r"sampl\w*[\s_-]*(rate|freq\w*)|samples per second|\brate\b|samplerate|\bfs\b|abtastrate", re.I)
 _CHANNEL_LINE = re.compile(r"^Channel\s+\d+:\s*'([^']*)'(?:.*?engineering units:\s*([^,]+))?", re.I)
+_IN_BRACKETS = re.compile(r"^(.+?)\s*[\[(](?!\d+[\])])([^\])]{0,8})[\])]$")  # "TA (2)" is the second TA, not in twos
+_AFTER_COMMA = re.compile(r"^(.+?),\s*([uµm]?V|s|ms|deg|N|g)$")
 _KIND_OF_UNIT = {"deg": "angle", "rad": "angle", "N": "force", "Nm": "moment", "Nmm": "moment", "W": "power"}
 
 
@@ -142,8 +144,8 @@ def _n_numbers(line: str, delimiter: str | None, decimal: str) -> int:
         return 0
     cells = split_cells(line, delimiter)
     has_number = any(c.strip().strip('"')[:1] in "+-.0123456789" and c.strip() for c in cells)
-    all_missing = bool(cells) and all(is_number(c, decimal) for c in cells)
-    return len(cells) if all_missing and (has_number or len(cells) > 1) else 0
+    all_numbers = all(is_number(c, decimal) for c in cells)
+    return len(cells) if all_numbers and (has_number or len(cells) > 1) else 0
 
 
 def _header(
@@ -173,8 +175,7 @@ def _header(
 def _header_cells(line: str, delimiter: str | None) -> list[str]:
     if delimiter is None:
         return line.split()
-    cells = [c.strip() for c in next(csv.reader([line], delimiter=delimiter), [])]
-    return cells
+    return [c.strip() for c in next(csv.reader([line], delimiter=delimiter), [])]
 
 
 def _is_row_of_units(cells: Sequence[str]) -> bool:
@@ -186,9 +187,7 @@ def _labels_and_units(cells: Sequence[str]) -> tuple[list[str], list[str]]:
     """From "Soleus [mV]", "Soleus (mV)" and Noraxon's "LT SOLEUS,uV"."""
     labels, units = [], []
     for cell in cells:
-        found = re.match(r"^(.+?)\s*[\[(]([^\])]{0,8})[\])]$", cell) or re.match(
-            r"^(.+?),\s*([uµm]?V|s|ms|deg|N|g)$", cell
-        )
+        found = _IN_BRACKETS.match(cell) or _AFTER_COMMA.match(cell)
         labels.append(found.group(1) if found else cell)
         units.append(spell_unit(found.group(2)) if found else "")
     return labels, units
@@ -333,4 +332,4 @@ def _as_text(value: object) -> str:
 
 
 def _quoted(cell: str, delimiter: str) -> str:
-    return f'"{cell}"' if delimiter in cell or '"' in cell else cell
+    return '"' + cell.replace('"', '""') + '"' if delimiter in cell or '"' in cell else cell
