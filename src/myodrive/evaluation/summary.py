@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
+from jaxtyping import Float
 
 from myodrive.activation import Activation
 from myodrive.conditioning.movements import find_cycles
@@ -53,11 +54,15 @@ def summarise(
     rows: list[tuple[Any, ...]] = []
     for number, trial in enumerate(trials, start=1):
         part, prefix = ("trial", "") if len(trials) == 1 else (f"trial {number}", f"trial {number}, ")
-        rows += list(_amplitudes(trial, part))
-        for muscle in trial.muscle.values:
-            own = cycles_of_side(cycles, _side(trial, muscle))
-            for i, cycle in enumerate(own, start=1):
-                rows += list(_cycle(trial.sel(muscle=[muscle]), cycle, f"{prefix}cycle {i}"))
+        time = trial.time.values
+        for column, muscle in enumerate(trial.muscle.values):
+            values, side = np.asarray(trial.values[:, column], dtype=np.float64), _side(trial, muscle)
+            rows += [(str(muscle), side, part, *row) for row in _amplitudes(time, values)]
+            for i, (start, stop, _) in enumerate(cycles_of_side(cycles, side), start=1):
+                inside = slice(*np.searchsorted(time, (start, stop)))
+                if np.isfinite(values[inside]).all():
+                    whole = _amplitudes(time[inside], values[inside])
+                    rows += [(str(muscle), side, f"{prefix}cycle {i}", *row) for row in whole]
         rows += list(_bursts(double_threshold_bursts(trial), trial, part))
         rows += [
             (pair, side, part, f"cocontraction_{measure}", value, unit)
@@ -76,29 +81,18 @@ def summarise_bursts(recording: Recording) -> pd.DataFrame:
     return _table(list(_bursts(bursts, emg, "trial")), ENERGY_OPERATOR, recording)
 
 
-def _amplitudes(trial: xr.DataArray, part: str) -> Iterator[tuple[Any, ...]]:
-    time = trial.time.values
-    for muscle in trial.muscle.values:
-        values = np.asarray(trial.sel(muscle=muscle).values, dtype=np.float64)
-        runs = gap_free_runs(time, np.isfinite(values))
-        if not runs:
-            continue
-        inside = np.concatenate([values[run] for run in runs])
-        at = np.concatenate([time[run] for run in runs])[int(np.argmax(inside))]
-        integral = sum(float(np.trapezoid(values[run], time[run])) for run in runs)
-        side = _side(trial, muscle)
-        yield str(muscle), side, part, "peak", float(inside.max()), "1"
-        yield str(muscle), side, part, "time_of_peak", float(at), "s"
-        yield str(muscle), side, part, "mean", float(inside.mean()), "1"
-        yield str(muscle), side, part, "integral", integral, "s"
-
-
-def _cycle(trial: xr.DataArray, cycle: tuple[float, float, str], part: str) -> Iterator[tuple[Any, ...]]:
-    start, stop, _ = cycle
-    time = trial.time.values
-    piece = trial.isel(time=(time >= start) & (time < stop))
-    if piece.sizes["time"] and bool(np.isfinite(piece.values).all()):
-        yield from _amplitudes(piece, part)
+def _amplitudes(
+    time: Float[np.ndarray, " time"], values: Float[np.ndarray, " time"]
+) -> Iterator[tuple[str, float, str]]:
+    """Measure, value and unit of what is finite; nothing where nothing is."""
+    runs = gap_free_runs(time, np.isfinite(values))
+    if not runs:
+        return
+    known = np.isfinite(values)
+    yield "peak", float(np.nanmax(values)), "1"
+    yield "time_of_peak", float(time[np.nanargmax(values)]), "s"
+    yield "mean", float(values[known].mean()), "1"
+    yield "integral", sum(float(np.trapezoid(values[run], time[run])) for run in runs), "s"
 
 
 def _bursts(bursts: pd.DataFrame, signal: xr.DataArray, part: str) -> Iterator[tuple[Any, ...]]:

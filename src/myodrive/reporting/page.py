@@ -13,9 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
+from myodrive.activation import Activation
 from myodrive.conditioning.movements import find_cycles
 from myodrive.conditioning.quality import mask_emg
 from myodrive.estimator import versions
@@ -71,6 +73,18 @@ class Section:
         levels = sorted({a.interval_level for a in self.result.estimates.values() if a.has_interval})
         return f"{words.listed([f'{level:.0%}' for level in levels])} intervals" if levels else ""
 
+    @property
+    def truth(self) -> str:
+        """What the known activation is called; nothing without one."""
+        truth = self.result.truth
+        return (
+            ""
+            if truth is None
+            else "truth, scaled"
+            if truth.relative_to == "unit" and self.result.estimates
+            else "truth"
+        )
+
 
 def write_report(result: StudyResult, path: str | Path) -> Path:
     """Write one self-contained HTML file with everything that was found, estimated and scored.
@@ -93,7 +107,7 @@ report = write_report
 
 def render(result: StudyResult) -> str:
     """The page as text."""
-    result = dataclasses.replace(result, recordings=[_with_emg(r) for r in result.recordings])
+    result = dataclasses.replace(result, recordings=[_with_scaled_truth(_with_emg(r)) for r in result.recordings])
     methods = _methods(result)
     styles = {m: f"m{_colours(methods)[m]}" for m in methods} | {"truth": "truth"}
     cycles = [find_cycles(_masked(r)) for r in result.recordings]
@@ -151,6 +165,18 @@ def _with_emg(result: RecordingResult) -> RecordingResult:
     ends = [min(t[0] for t in times), max(t[-1] for t in times)] if times else [0.0, 1.0]
     empty = make_signal(np.empty((2, 0)), ("time", "muscle"), {"muscle": []}, units="", time=np.array(ends))
     return dataclasses.replace(result, recording=result.recording.with_signal("emg", empty))
+
+
+def _with_scaled_truth(result: RecordingResult) -> RecordingResult:
+    """A truth on a scale of its own, drawn to the height of the estimates: by the ratio of their 95th percentiles."""
+    truth, estimates = result.truth, [a for a in result.estimates.values() if a.activation.dims == ("time", "muscle")]
+    if truth is None or truth.relative_to != "unit" or not estimates:
+        return result
+    own = truth.activation.quantile(0.95, "time")
+    theirs = [a.activation.where(a.valid).quantile(0.95, "time").drop_vars("quantile") for a in estimates]
+    gain = (xr.concat(theirs, "method", join="outer").median("method") / own).drop_vars("quantile")
+    scaled = truth.activation * gain.reindex_like(truth.activation.muscle)
+    return dataclasses.replace(result, truth=Activation(scaled, method="truth", relative_to="unit", valid=truth.valid))
 
 
 def _masked(result: RecordingResult) -> Recording:
