@@ -144,6 +144,18 @@ def test_emg_comes_back_to_the_precision_of_the_format(suffix: str, tolerance: f
         assert emg.attrs["units"] == "mV"
 
 
+def test_each_device_of_a_text_keeps_its_own_clock(tmp_path: Path) -> None:
+    header = '"X [s]","Trigno 1: EMG 1 [V]","X [s]","Trigno 1: ACC 1.X [g]","X [s]","Trigno 2: EMG 2 [V]"\n'
+    rows = [
+        f"{i / 2000},{i % 3 - 1},{i / 150 if i < 8 else ''},{0.5 if i < 8 else ''},{i / 2000},{i}\n" for i in range(100)
+    ]
+    (tmp_path / "trigno.csv").write_text(header + "".join(rows), encoding="utf-8")
+    recording = read(tmp_path / "trigno.csv", already="raw")
+    assert {n: s.shape for n, s in recording.signals.items()} == {"emg": (100, 2), "analog": (8, 1)}
+    assert recording["analog"].time.values[1] == pytest.approx(1 / 150)
+    assert recording["analog"].attrs["units"] == "g"
+
+
 def test_awkward_labels_come_back_from_text(tmp_path: Path) -> None:
     labels = ["TA", "TA (2)", 'so "called"', "a, b", "left [1]"]
     emg = make_signal(np.eye(5), ("time", "muscle"), {"muscle": labels}, units="mV", rate_hz=1000.0, stage="raw")

@@ -321,8 +321,9 @@ def _no_match(pattern: str, groups: Sequence[Channels]) -> str:
 
 
 def _name_one(groups: Sequence[Channels], where: str) -> str:
-    labels = [label for group in groups for label in group.labels]
-    return f"Pass emg=['{labels[-1]}'] or see `myodrive info {where}`." if labels else ""
+    likely = [group.labels[i] for group in groups for i in _emg_by_nature(group)]
+    labels = likely or [label for group in groups for label in group.labels]
+    return f"Pass emg=['{labels[0]}'] or see `myodrive info {where}`." if labels else ""
 
 
 def _fraction_above(values: Float[np.ndarray, " time"], rate_hz: float, cutoff_hz: float) -> float:

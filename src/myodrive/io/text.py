@@ -210,6 +210,7 @@ def _groups(table: TextTable, choice: Choice, where: Path) -> tuple[list[Channel
             group, said = _timed_group(table, time_column, mine, choice, where)
             groups.append(group)
             warnings += said
+    groups = _on_one_clock(groups)
     if not is_time:
         rate_hz = choice.rate_hz or _rate_in(table.preamble)
         if not rate_hz:
@@ -220,6 +221,25 @@ def _groups(table: TextTable, choice: Choice, where: Path) -> tuple[list[Channel
             )
         groups = [_group(table, np.arange(len(table.values)) / rate_hz, table.values, channels)]
     return groups, warnings
+
+
+def _on_one_clock(groups: Sequence[Channels]) -> list[Channels]:
+    """Groups with the same times as one: devices that repeat the time before each of their channels."""
+    joined: list[Channels] = []
+    for group in groups:
+        place = next((i for i, g in enumerate(joined) if np.array_equal(g.time, group.time)), None)
+        if place is None:
+            joined.append(group)
+            continue
+        first = joined[place]
+        joined[place] = Channels(
+            np.hstack([first.values, group.values]),
+            first.time,
+            [*first.labels, *group.labels],
+            [*first.units, *group.units],
+            [*first.kinds, *group.kinds],
+        )
+    return joined
 
 
 def _timed_group(
