@@ -21,15 +21,22 @@ from myodrive.learning.checkpoint import load_checkpoint, save_checkpoint
 OPTIMISER = optax.chain(optax.clip_by_global_norm(1.0), optax.scale_by_adam())
 """Without a learning rate: that is a hyperparameter, traced and really applied at every step."""
 
-AVERAGE = 0.98  # decay per step of the averaged weights, which stand in for a falling learning rate
+AVERAGE = 0.98  # decay per step of the averaged weights: a run that is cut short has no falling learning rate
+LAST_RATE = 0.05
 
 
 @runtime_checkable
 class Hyperparameters(Protocol):
-    """A pytree of arrays; the loop itself needs one of them."""
+    """A pytree of arrays; the loop itself needs two of them."""
 
     @property
     def learning_rate(self) -> Any: ...
+
+    @property
+    def decay_steps(self) -> Any:
+        """Over which the learning rate falls by half a cosine to `LAST_RATE` of itself; infinite for not at all."""
+
+    def _replace(self, *, decay_steps: Any) -> Any: ...  # as a NamedTuple has it
 
 
 @runtime_checkable
@@ -83,7 +90,9 @@ def _step(task: Task, state: State, hyper: Hyperparameters, data: PyTree) -> tup
     (total, terms), gradient = loss(state.weights, batch, hyper, key_loss, state.step)
     finite = jnp.isfinite(total + sum(jnp.sum(g) for g in jax.tree.leaves(gradient)))
     change, optimiser = OPTIMISER.update(gradient, state.optimiser)
-    weights = jax.tree.map(lambda w, c: w - hyper.learning_rate * c, state.weights, change)
+    fall = 0.5 + 0.5 * jnp.cos(jnp.pi * jnp.minimum(state.step / hyper.decay_steps, 1.0))
+    rate = hyper.learning_rate * (LAST_RATE + (1 - LAST_RATE) * fall)
+    weights = jax.tree.map(lambda w, c: w - rate * c, state.weights, change)
     decay = jnp.minimum(AVERAGE, (1.0 + state.step) / (10.0 + state.step))
     average = jax.tree.map(lambda a, w: decay * a + (1 - decay) * w, state.average, weights)
     old = (state.weights, state.average, state.optimiser)
@@ -155,7 +164,8 @@ def train(
     stopped = _why_stop(now.history, options)
     try:
         while not stopped:
-            state, terms = run_steps(task, now.state, hyper, training, options.steps_per_epoch)
+            paced = _paced(hyper, now.history, options)
+            state, terms = run_steps(task, now.state, paced, training, options.steps_per_epoch)
             score, scores = _score(task, state.average, validation, key_validation)
             row = {"epoch": len(now.history), "validation": score, "skipped": state.skipped, **terms, **scores}
             row["seconds"] = time.monotonic() - started_at
@@ -218,6 +228,16 @@ def _why_stop(history: list[dict[str, float]], options: LoopOptions) -> str:
         return "minutes"
     waited = len(history) - 1 - max(_best(history)["epoch"], options.earliest_stop)
     return "patience" if waited >= options.patience else ""
+
+
+def _paced(hyper: Hyperparameters, history: list[dict[str, float]], options: LoopOptions) -> Any:
+    """With a limit of minutes the learning rate falls over as many steps as they will allow."""
+    if options.minutes is None or len(history) < 2:
+        return hyper
+    compiled = history[0]["seconds"]
+    used = (history[-1]["seconds"] - compiled) / max(60 * options.minutes - compiled, 1e-9)
+    allowed = (len(history) - 1) * options.steps_per_epoch / max(used, 1e-9)
+    return hyper._replace(decay_steps=jnp.minimum(hyper.decay_steps, jnp.float32(allowed)))
 
 
 def _progress(history: list[dict[str, float]], options: LoopOptions) -> Progress:

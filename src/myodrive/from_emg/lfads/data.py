@@ -42,10 +42,16 @@ def unbinned(values: Float[np.ndarray, "bin muscle"], n_time: int, n_per_bin: in
 def network_input(
     binned: Float[np.ndarray, "*window bin muscle"], centre: np.ndarray, scale: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """EMG not below the floor (1 where missing), its logarithm centred and scaled (0 where missing), and the mask."""
+    """EMG not below the floor (1 where missing), what the encoders read (0 where missing), and the mask.
+
+    The encoders read the logarithm and the square root of each muscle, both centred and scaled: the logarithm alone,
+    as published, spreads out the small samples that say least. The mean of logarithms has 61 % of the efficiency of
+    the best estimate of a gamma density's mean at shape 1 (41 % at ½), the mean of roots 91 % (87 %).
+    """
     present = np.isfinite(binned)
     emg = np.where(present, np.maximum(np.nan_to_num(binned), FLOOR), 1.0)
-    x = np.where(present, (np.log(emg) - centre) / scale, 0.0)
+    features = (np.concatenate([np.log(emg), np.sqrt(emg)], axis=-1) - centre) / scale
+    x = np.where(np.concatenate([present, present], axis=-1), features, 0.0)
     return emg.astype(np.float32), x.astype(np.float32), present.astype(np.float32)
 
 
@@ -69,13 +75,14 @@ def _round_up(n: int) -> int:
     return -(-n // step) * step
 
 
-def log_statistics(binned: Float[np.ndarray, "bin muscle"]) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of the log-EMG of each muscle; 0 and 1 for one that is missing throughout."""
-    log = np.log(np.maximum(binned, FLOOR))
-    present = np.isfinite(log)
+def feature_statistics(binned: Float[np.ndarray, "bin muscle"]) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of the logarithms and roots of each muscle; 0 and 1 for one that is missing."""
+    raised = np.maximum(binned, FLOOR)
+    features = np.concatenate([np.log(raised), np.sqrt(raised)], axis=-1)
+    present = np.isfinite(features)
     n = np.maximum(present.sum(axis=0), 1)
-    mean = np.where(present, log, 0).sum(axis=0) / n
-    spread = np.sqrt((np.where(present, log - mean, 0) ** 2).sum(axis=0) / n)
+    mean = np.where(present, features, 0).sum(axis=0) / n
+    spread = np.sqrt((np.where(present, features - mean, 0) ** 2).sum(axis=0) / n)
     return mean, np.where(spread > 0, spread, 1.0)
 
 

@@ -22,14 +22,14 @@ from myodrive.estimator import Context, Estimate, Estimator, EstimatorConfig
 from myodrive.from_emg.lfads.data import (
     as_windows,
     binned_stretches,
-    log_statistics,
+    feature_statistics,
     network_input,
     null_density,
     unbinned,
 )
 from myodrive.from_emg.lfads.model import Network, Sizes
 from myodrive.from_emg.lfads.objective import Hyperparameters, LFADSTask
-from myodrive.from_emg.lfads.posterior import posterior_of_mean
+from myodrive.from_emg.lfads.posterior import posterior_of_mean, spread_factor
 from myodrive.learning.checkpoint import arrays_to_tree, tree_to_arrays
 from myodrive.learning.loop import LoopOptions, Progress, State, train
 from myodrive.recording import sampling_rate
@@ -40,13 +40,16 @@ Scale = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 
 
+LEAST_HALF_WIDTH = 0.01  # of a muscle's root mean square: near rest no estimate is sharper, whatever it claims
+
+
 class LFADSConfig(EstimatorConfig):
     """Options of `LFADS`."""
 
     # Windows
-    window_s: Positive = 1.0  # published .2; see docs/lfads.md for the choice by held-out likelihood
-    overlap_s: Scale = 0.5  # of the windows that estimates are merged from, cross-faded
-    bin_s: Positive = 0.01  # the network steps over means of this long; published .002
+    window_s: Positive = 1.6  # published .2; docs/lfads.md says how it was chosen
+    overlap_s: Scale = 1.2  # of the windows that estimates are merged from, cross-faded; published .05
+    bin_s: Positive = 0.02  # the network steps over means of this long; published .002
 
     # Sizes, in units; those published for EMG are in `model.Sizes`
     ic_encoder: Count = 64
@@ -58,21 +61,21 @@ class LFADSConfig(EstimatorConfig):
     n_factor: Count = 10
 
     # Hyperparameters
-    learning_rate: Positive = 3e-3
-    dropout: Share = 0.05
-    hide_rate: Share = 0.3  # coordinated dropout, single samples
+    learning_rate: Positive = 5e-3  # at the start; it falls by half a cosine to a twentieth
+    dropout: Share = 0.2
+    hide_rate: Share = 0.4  # coordinated dropout, single samples
     block_rate: Share = 0.1  # coordinated dropout, blocks of all muscles
     block_s: Positive = 0.1  # length of a block
     shift_bins: Annotated[int, Field(ge=0)] = 0  # see `objective.shift`: a patent application exists
-    kl_initial: Scale = 0.2  # 1 is the evidence bound
-    kl_input: Scale = 0.2
+    kl_initial: Scale = 0.1  # 1 is the evidence bound
+    kl_input: Scale = 0.1
     l2_generator: Scale = 1e-2
     l2_controller: Scale = 1e-2
     ramp_epochs: Annotated[int, Field(ge=0)] = 10
 
     # Training
     batch_size: Count = 32
-    max_epochs: Count = 80
+    max_epochs: Count = 50
     patience: Count = 15  # epochs
     minutes: Positive | None = None  # of training at the most
     validation_share: Annotated[float, Field(gt=0, le=0.5)] = 0.2
@@ -93,8 +96,8 @@ class LFADS(Estimator):
     estimate is the posterior mean of shape / rate of a gamma density, the interval comes from the posterior's spread
     times `spread_`, a factor found on held-out samples.
 
-    Learned: `network_` (weights), `centre_`, `scale_` (of the log-EMG), `bin_s_`, `window_` (in bins), `spread_`,
-    `history_` (one row of scores per epoch), `best_epoch_`, `stopped_`.
+    Learned: `network_` (weights), `centre_`, `scale_` (of the encoders' input), `bin_s_`, `window_` (in bins), `spread_`,
+    `size_` (root mean square of each muscle), `history_` (one row of scores per epoch), `best_epoch_`, `stopped_`.
 
     References
     ----------
@@ -122,6 +125,21 @@ class LFADS(Estimator):
         window_s = self.config.window_s
         return Context(left=window_s, right=window_s)
 
+    def methods_text(self) -> str:
+        c, network = self.config, self._sizes()
+        shifted = f" Input and target were shifted by up to {c.shift_bins} bins, independently." if c.shift_bins else ""
+        return (
+            f"LFADS (one network; encoders {network.ic_encoder}, controller {network.controller}, generator "
+            f"{network.generator} units, {network.n_input} inferred inputs, {network.n_factor} factors; gamma density) was "
+            f"trained on windows of {self.window_ * self.bin_s_:.3g} s in bins of {1000 * self.bin_s_:.3g} ms with "
+            f"coordinated dropout ({c.hide_rate:.0%} of single samples and {c.block_rate:.0%} of blocks of "
+            f"{c.block_s:g} s in all muscles).{shifted} {c.validation_share:.0%} of the recording, in blocks that share no "
+            f"sample with training, chose the weights of epoch {self.best_epoch_ + 1} of {len(self.history_)} by the "
+            f"likelihood of samples hidden from the network. The activation is the posterior mean of {c.n_samples} draws; "
+            f"the {c.interval_level:.0%} interval is the posterior's, widened {self.spread_:.2g} times as held-out samples "
+            "ask for."
+        )
+
     def _fit(self, trials: list[xr.DataArray]) -> None:
         config = self.config
         n_per_bin = max(1, round(config.bin_s * sampling_rate(trials[0])))
@@ -130,16 +148,25 @@ class LFADS(Estimator):
         self.window_ = self._window(max(map(len, pieces)))
         usable = [p for p in pieces if len(p) >= self.window_]
         together = np.concatenate(usable)
-        self.centre_, self.scale_ = log_statistics(together)
+        self.centre_, self.scale_ = feature_statistics(together)
+        self.size_ = np.sqrt(np.nan_to_num(together**2).mean(axis=0))
         gap = round(config.validation_gap_s / self.bin_s_)
+        # Blocks of one window, spread over the recording: what happens once is then rarely all held out, and a network
+        # that never saw the largest amplitudes flattens them.
         parts = partition(
-            [len(p) for p in usable], self.window_, fraction=config.validation_share, gap=gap, first=config.seed
+            [len(p) for p in usable],
+            self.window_,
+            fraction=config.validation_share,
+            gap=gap,
+            windows_per_block=1,
+            first=config.seed,
         )
         training, validation = (
             as_windows(together, self.centre_, self.scale_, s, self.window_) for s in (parts.training, parts.validation)
         )
         seeds = jax.random.split(jax.random.PRNGKey(config.seed), 3)
-        start = Network.create(self._sizes(), jnp.asarray(null_density(together), jnp.float32), seeds[0])
+        create = jax.jit(partial(Network.create, self._sizes()))
+        start = create(jnp.asarray(null_density(together), jnp.float32), seeds[0])
         steps = max(20, -(-len(parts.training) // (self.window_ * config.batch_size)))
         options = LoopOptions(
             n_epochs=config.max_epochs,
@@ -162,7 +189,9 @@ class LFADS(Estimator):
         self.network_ = trained.weights
         self.history_, self.best_epoch_ = trained.history, trained.best_epoch
         self.skipped_, self.stopped_ = trained.skipped, trained.stopped
-        self.spread_ = 1.0
+        held_out = [together[start : start + self.window_] for start in parts.validation]
+        arrays = network_input(np.stack(held_out), self.centre_, self.scale_)
+        self.spread_ = spread_factor(self.network_, *arrays, self.bin_s_, config.n_samples, config.seed)
 
     def _estimate(self, trial: xr.DataArray) -> Estimate:
         n_per_bin = self._n_per_bin(trial)
@@ -171,7 +200,8 @@ class LFADS(Estimator):
         for i, (run, binned) in enumerate(binned_stretches(trial, n_per_bin)):
             mean, log_variance = self._merged(binned, i)
             half = z * self.spread_ * np.sqrt(log_variance)
-            bands = np.stack([mean, mean * np.exp(-half), mean * np.exp(half)])
+            least = LEAST_HALF_WIDTH * self.size_
+            bands = np.stack([mean, np.maximum(mean * np.exp(-half) - least, 0.0), mean * np.exp(half) + least])
             for k in range(3):
                 results[k, run] = unbinned(bands[k], run.stop - run.start, n_per_bin)
         results[:, ~np.isfinite(trial.values)] = np.nan  # a muscle that was not recorded is not reported
@@ -199,8 +229,9 @@ class LFADS(Estimator):
         self.network_ = arrays_to_tree(weights, jax.eval_shape(partial(Network.create, self._sizes()), null, key))
 
     def _hyperparameters(self, steps_per_epoch: int) -> Hyperparameters:
-        values = {name: getattr(self.config, name) for name in Hyperparameters._fields if name != "ramp_steps"}
+        values = {name: getattr(self.config, name) for name in Hyperparameters._fields if not name.endswith("_steps")}
         values["ramp_steps"] = self.config.ramp_epochs * steps_per_epoch
+        values["decay_steps"] = self.config.max_epochs * steps_per_epoch
         return Hyperparameters(**{name: jnp.asarray(value, jnp.float32) for name, value in values.items()})
 
     def _sizes(self) -> Sizes:

@@ -77,7 +77,7 @@ class Network(eqx.Module):
     def create(cls, sizes: Sizes, null: Float[Array, "2 muscle"], key: PRNGKeyArray) -> Network:
         """Draw the weights; the read-outs start at the density `null` (log-shape, log-rate) that ignores time."""
         s, keys = sizes, iter(jax.random.split(key, 12))
-        n_seen = 2 * s.n_muscle  # each muscle, and whether it is there to be seen
+        n_seen = 3 * s.n_muscle  # two features of each muscle, and whether it is there to be seen
         read_outs = [Linear.create(s.n_factor, s.n_muscle, next(keys)) for _ in range(2)]
         shape, rate = (eqx.tree_at(lambda r: r.bias, r, b) for r, b in zip(read_outs, null))
         return cls(
@@ -120,19 +120,19 @@ class Decoded(NamedTuple):
 
 
 def encode(
-    net: Network, x: Float[Array, "time batch muscle"], seen: Float[Array, "time batch muscle"], drop: Dropout
+    net: Network, x: Float[Array, "time batch feature"], seen: Float[Array, "time batch muscle"], drop: Dropout
 ) -> Encoded:
     """The encoders.
 
     Parameters
     ----------
-    x : array (time, batch, muscle)
-        Log-EMG, centred and scaled for each muscle; anything where it is not seen.
+    x : array (time, batch, 2 muscle)
+        Logarithm and root of the EMG, centred and scaled for each muscle; anything where it is not seen.
     seen : array (time, batch, muscle)
         1 where the network may see the sample, 0 where it is missing or hidden: a mask token, not an amplitude.
     drop : Dropout
     """
-    tokens = jnp.concatenate([x * seen, seen], axis=-1)
+    tokens = jnp.concatenate([x * jnp.concatenate([seen, seen], axis=-1), seen], axis=-1)
     past, future = run_both_ways(net.ic_past, net.ic_future, tokens, clip=STATE_CLIP)
     summary = jnp.concatenate([past[-1], future[0]], axis=-1) * drop.summary
     mean, log_variance = jnp.split(net.to_initial(summary), 2, axis=-1)

@@ -20,6 +20,7 @@ class Hyperparameters(NamedTuple):
     """Everything that a search changes; arrays, so that changing them compiles nothing anew."""
 
     learning_rate: Array
+    decay_steps: Array  # over which it falls to a twentieth
     dropout: Array
     hide_rate: Array  # coordinated dropout: share of single samples that the encoders do not see
     block_rate: Array  # and of blocks of time that they see of no muscle
@@ -34,7 +35,7 @@ class Windows(NamedTuple):
     """Stretches of one or many trials laid end to end, and where windows may start."""
 
     emg: Float[Array, "time muscle"]  # not below FLOOR; 1 where it is missing
-    x: Float[Array, "time muscle"]  # its logarithm, centred and scaled; 0 where it is missing
+    x: Float[Array, "time feature"]  # its logarithm and root, centred and scaled; 0 where it is missing
     present: Float[Array, "time muscle"]
     starts: Int[Array, " start"]
     n_starts: Int[Array, ""]  # how many of them count; the rest is padding, windows without a sample
@@ -42,7 +43,7 @@ class Windows(NamedTuple):
 
 class Batch(NamedTuple):
     emg: Float[Array, "time batch muscle"]
-    x: Float[Array, "time batch muscle"]
+    x: Float[Array, "time batch feature"]
     present: Float[Array, "time batch muscle"]
 
 
@@ -113,7 +114,8 @@ def shift(batch: Batch, hidden: Array, largest: int, key: PRNGKeyArray) -> tuple
     source = jnp.arange(n_time)[:, None, None] - draw
     inside = (source >= 0) & (source < n_time)
     source = jnp.clip(source, 0, n_time - 1)
-    emg, x, present, hidden = (jnp.take_along_axis(a, source, axis=0) for a in (*batch, hidden))
+    emg, present, hidden = (jnp.take_along_axis(a, source, axis=0) for a in (batch.emg, batch.present, hidden))
+    x = jnp.take_along_axis(batch.x, jnp.concatenate([source, source], axis=-1), axis=0)
     return Batch(emg, x, present * inside), hidden
 
 

@@ -33,7 +33,7 @@ def _moments(net: Network, x: Array, seen: Array, key: PRNGKeyArray, n_samples: 
         log = drawn.log_shape - drawn.log_rate
         return tuple(s + v for s, v in zip(sums, (jnp.exp(log), log, log**2))), None
 
-    zero = jnp.zeros(x.shape)
+    zero = jnp.zeros(seen.shape)
     sums, _ = jax.lax.scan(draw, (zero, zero, zero), jax.random.split(key, n_samples))
     mean, log_mean, log_square = (s / n_samples for s in sums)
     return Posterior(mean, log_mean, jnp.maximum(log_square - log_mean**2, 0.0))
@@ -41,7 +41,7 @@ def _moments(net: Network, x: Array, seen: Array, key: PRNGKeyArray, n_samples: 
 
 def posterior_of_mean(
     net: Network,
-    x: Float32[np.ndarray, "window step muscle"],
+    x: Float32[np.ndarray, "window step feature"],
     seen: Float32[np.ndarray, "window step muscle"],
     key: PRNGKeyArray,
     n_samples: int,
@@ -58,3 +58,72 @@ def posterior_of_mean(
         moments = _moments(net, *padded, jax.random.fold_in(key, i), n_samples)
         parts.append([np.moveaxis(np.asarray(m, np.float64)[:, :n], 1, 0) for m in moments])
     return [np.concatenate(m) for m in zip(*parts)]
+
+
+HIDDEN, REPEATS = 0.3, 8
+LAGS_S = (0.04, 0.1)  # beyond the EMG's own correlation, and well within that of a lasting error
+
+
+def spread_factor(
+    net: Network,
+    emg: Float32[np.ndarray, "window step muscle"],
+    x: Float32[np.ndarray, "window step feature"],
+    present: Float32[np.ndarray, "window step muscle"],
+    bin_s: float,
+    n_samples: int,
+    seed: int,
+) -> float:
+    """By how much the posterior is too narrow, from validation windows and without knowing the truth.
+
+    The larger of two factors, and at least 1: what two estimates from disjoint halves of the samples differ by, over
+    what they claim to (their scatter, but not the error that they share); and the lasting error at hidden samples,
+    over the claimed (all of the error, but only where it lasts longer than the noise of the EMG).
+    """
+    arguments = (net, emg, x, present, jax.random.PRNGKey(seed), np.random.default_rng(seed), n_samples)
+    lags = range(max(1, round(LAGS_S[0] / bin_s)), max(1, round(LAGS_S[1] / bin_s)) + 1)
+    return float(np.sqrt(max(1.0, _scatter(*arguments), _lasting_error(*arguments, lags))))
+
+
+def _scatter(
+    net: Network,
+    emg: np.ndarray,
+    x: np.ndarray,
+    present: np.ndarray,
+    key: PRNGKeyArray,
+    rng: np.random.Generator,
+    n_samples: int,
+) -> float:
+    """Mean square difference between the logarithms of estimates from two halves, over the variance they claim."""
+    half = rng.random(present.shape) < 0.5
+    parts = [np.where(chosen, present, 0).astype(np.float32) for chosen in (half, ~half)]
+    (_, one, claim), (_, other, claim_other) = (
+        posterior_of_mean(net, x, seen, jax.random.fold_in(key, i), n_samples) for i, seen in enumerate(parts)
+    )
+    return float(np.mean((one - other)[present > 0] ** 2) / np.mean((claim + claim_other)[present > 0]))
+
+
+def _lasting_error(
+    net: Network,
+    emg: np.ndarray,
+    x: np.ndarray,
+    present: np.ndarray,
+    key: PRNGKeyArray,
+    rng: np.random.Generator,
+    n_samples: int,
+    lags: range,
+) -> float:
+    """Variance of the error at hidden samples over the variance that is claimed.
+
+    There ``r = y / estimate − 1`` is the EMG's own noise, which is new at each sample, minus the relative error of the
+    estimate, which lasts: the mean product of two of them a short lag apart is the variance of the error alone.
+    """
+    emg, x, present = (np.tile(a, (REPEATS, 1, 1)) for a in (emg, x, present))
+    hidden = (rng.random(emg.shape) < HIDDEN) & (present > 0)
+    seen = np.where(hidden, 0, present).astype(np.float32)
+    mean, _, variance = posterior_of_mean(net, x, seen, key, n_samples)
+    residual = np.where(hidden, emg / mean - 1, 0.0)
+    spread = np.where(hidden, np.sqrt(variance), 0.0)
+    used = [lag for lag in lags if lag < emg.shape[1]]
+    found = sum(np.sum(residual[:, lag:] * residual[:, :-lag]) for lag in used)
+    claimed = sum(np.sum(spread[:, lag:] * spread[:, :-lag]) for lag in used)
+    return float(found / claimed) if claimed > 0 else 1.0
