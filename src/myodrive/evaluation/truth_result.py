@@ -51,16 +51,7 @@ class BenchResult:
         from rich.table import Table
 
         table = Table(title="Estimators on recordings whose activation is known", box=SIMPLE)
-        for heading in (
-            "estimator",
-            "R² ± sd",
-            "quartiles",
-            "nRMSE ± sd",
-            "lag ms ± sd",
-            "coverage ± sd",
-            "CPU s",
-            "n",
-        ):
+        for heading in ["estimator", "R²", "± sd", "nRMSE", "± sd", "lag ms", "± sd", "coverage", "± sd", "CPU s", "n"]:
             table.add_column(heading, justify="left" if heading == "estimator" else "right")
         for row in self.rows:
             said = (
