@@ -94,16 +94,16 @@ def cycle_averages(
     return charts
 
 
-def learning_curves(curves: Mapping[str, Sequence[float]], title: str) -> Markup:
+def learning_curves(curves: Mapping[str, Sequence[float]], title: str, style: str) -> Markup:
     """Loss over epochs: ``training`` and ``validation``, whichever there are."""
     values = {name: np.asarray(loss, dtype=np.float64) for name, loss in curves.items()}
     finite = np.concatenate([v[np.isfinite(v)] for v in values.values()])
     low, high = (float(np.min(finite)), float(np.quantile(finite, 0.98))) if finite.size else (0.0, 1.0)
     margin = 0.05 * (high - low) or 1.0
     longest = max(v.size for v in values.values())
-    lines = [Line(np.arange(1.0, v.size + 1), v, "raw" if name == "training" else "m0") for name, v in values.items()]
+    lines = [Line(np.arange(1.0, v.size + 1), v, "raw" if name == "training" else style) for name, v in values.items()]
     return line_chart(
-        title, lines, note="grey: training, colour: validation", x_label="epoch", y_label="loss",
+        title, lines, x_label="epoch", y_label="loss",
         x_range=(1.0, max(longest, 2.0)), y_range=(low - margin, high + margin),
     )  # fmt: skip
 

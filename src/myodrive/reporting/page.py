@@ -133,7 +133,7 @@ def render(result: StudyResult) -> str:
         sections=sections,
         muscles=_columns(sections),
         styles=styles,
-        learning=_learning(result),
+        learning=_learning(result, styles),
         paragraphs=paragraphs,
         references=references,
         run=json.dumps(result.run, indent=1, default=str),
@@ -282,9 +282,9 @@ def _bursts(summary: pd.DataFrame, most: int = 12) -> Table | None:
     return Table("Bursts in the raw EMG", ["", "number", "from–to (s)"], rows)
 
 
-def _learning(result: StudyResult) -> list[Markup]:
+def _learning(result: StudyResult, styles: Mapping[str, str]) -> list[Markup]:
     return [
-        figures.learning_curves(curves, f"{name} {fit}".strip())
+        figures.learning_curves(curves, f"{name} {fit}".strip(), styles[name])
         for name, method in result.methods.items()
         for fit, curves in method.curves.items()
     ]
