@@ -151,8 +151,7 @@ class LFADS(Estimator):
         self.centre_, self.scale_ = feature_statistics(together)
         self.size_ = np.sqrt(np.nan_to_num(together**2).mean(axis=0))
         gap = round(config.validation_gap_s / self.bin_s_)
-        # Blocks of one window, spread over the recording: what happens once is then rarely all held out, and a network
-        # that never saw the largest amplitudes flattens them.
+        # Blocks of one window, spread over the recording, so that what happens once is rarely all held out.
         parts = partition(
             [len(p) for p in usable],
             self.window_,
