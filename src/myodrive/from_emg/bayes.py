@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from functools import partial
 from typing import Literal
 
 import jax
@@ -18,13 +17,16 @@ from myodrive.from_emg import whitening
 from myodrive.recording import gap_free_runs
 
 STEP_S = 0.01  # of the filter: 20 samples at 2 kHz are one observation; the published code takes up to 40
-HIDDEN_S = 0.025  # what lies nearer than this to a block is hidden from the prediction of it; see docs/bayes.md
+HIDDEN_S = 0.025  # what lies nearer than this to a step is hidden from the prediction of it; see docs/bayes.md
 FIT_CHUNK, FIT_CHUNKS = 1000, 6  # of more data than six stretches of 10 s the parameters are chosen on six of them
 LENGTH_UNIT = 1000  # sequences are padded to whole multiples, so that few lengths are ever compiled
 # A level that the data have ruled out keeps this probability, so that float32 never divides by zero.
 SMALLEST = 1e-20
-PARAMETERS = ("diffusion", "jump", "shape", "weight")
-START = {"diffusion": 3.0, "jump": 0.1, "shape": 10.0, "weight": 0.5}
+# Steps within about one interval between the discharges of a motor unit (20 per second) tell the same thing, so each
+# counts as a fifth of an observation. Held-out likelihood does not decide this: it is flat along weight × diffusion.
+WEIGHT = STEP_S / 0.05
+PARAMETERS = ("diffusion", "jump", "shape")
+START = {"diffusion": 4.0, "jump": 0.1, "shape": 20.0}
 FACTORS = (4.0, 2.0, 2.0, 1.4)  # by which one parameter after the other is raised or lowered, round by round
 
 
@@ -51,10 +53,10 @@ class BayesFilter(Estimator):
 
         log p(y | u) = k log k − log Γ(k) + (k − 1) log y − k (p u + y e^(−p u))
 
-    For independent samples the shape ``k`` would be their number (over p). EMG samples are not independent, nor are
-    neighbouring steps, so ``k`` is learned, and what a step counts as evidence in the filter is ``p(y | u)^w`` with a
-    learned weight ``w`` ≤ 1. ``D``, ``J``, ``k`` and ``w`` of each muscle are those that make held-out data most
-    likely: every step is predicted from all that lies more than 25 ms before or after it.
+    For independent samples the shape ``k`` would be their number (over p). EMG samples are not independent, so ``k`` is
+    learned; nor are neighbouring steps, so in the filter a step counts as ``p(y | u)^w`` with ``w = 1/5``. ``D``, ``J``
+    and ``k`` of each muscle are those that make held-out data most likely: every step is predicted from all that lies
+    at least 25 ms before or after it (from centre to centre).
 
     The estimate is the mean rectified EMG: the posterior mean of ``e^u`` (Laplace) or of ``√(2/π) e^u`` (Gaussian).
 
@@ -74,7 +76,7 @@ class BayesFilter(Estimator):
 
     Attributes
     ----------
-    diffusion_, jump_, shape_, weight_ : array (muscle,)
+    diffusion_, jump_, shape_ : array (muscle,)
     held_out_ : array (muscle,)
         Mean log density of a held-out step, in nats.
 
@@ -115,7 +117,7 @@ class BayesFilter(Estimator):
         blocks = Blocks.cut(trials, [self._amplitude(trial) for trial in trials], self._step, self._power)
         self.log_levels_ = log_levels(blocks, self._power, self.config.n_levels)
         found, self.held_out_ = choose(blocks.thinned(), self.log_levels_, self._power, self._hidden, self._given())
-        self.diffusion_, self.jump_, self.shape_, self.weight_ = (found[name] for name in PARAMETERS)
+        self.diffusion_, self.jump_, self.shape_ = (found[name] for name in PARAMETERS)
 
     def _estimate(self, trial: xr.DataArray) -> Estimate:
         whitening.check_rate(trial, self.rate_)
@@ -137,18 +139,19 @@ class BayesFilter(Estimator):
         return Context(left=np.inf, right=0.0, delay_s=float(np.median(finite)) if finite.size else STEP_S)
 
     def methods_text(self) -> str:
-        likelihood = self.config.likelihood.capitalize() if self.config.likelihood == "gaussian" else "Laplace"
+        likelihood = self.config.likelihood.capitalize()
         direction = "forward in time alone" if self.config.causal else "forward and backward in time"
         whitened = f"whitened (autoregressive, order {self.config.order}) " if self.config.whiten else ""
         given = [name for name in ("diffusion", "jump") if getattr(self.config, name) is not None]
-        chosen = "maximised the likelihood of held-out data" if not given else f"were given ({', '.join(given)})"
+        chosen = "maximised the likelihood of held-out data"
+        chosen += f", but for those given ({', '.join(given)})" if given else ""
         return (
             f"The level of the {whitened}EMG was estimated by a Bayesian jump-diffusion filter (Sanger 2007; Hofmann et "
             f"al. 2016) with a {likelihood} likelihood and {self.config.n_levels} logarithmic levels, run {direction} in "
             f"steps of {1e3 * STEP_S:g} ms. Its parameters {chosen} (medians over muscles: diffusion "
             f"{np.nanmedian(self.diffusion_):.2g} nat²/s, jumps {np.nanmedian(self.jump_):.2g}/s, shape "
-            f"{np.nanmedian(self.shape_):.2g}, weight {np.nanmedian(self.weight_):.2g}). Given are the posterior mean "
-            f"and the {self.config.interval_level:.0%} credible interval."
+            f"{np.nanmedian(self.shape_):.2g}). Given are the posterior mean and the {self.config.interval_level:.0%} "
+            "credible interval."
         )
 
     @property
@@ -161,7 +164,7 @@ class BayesFilter(Estimator):
 
     @property
     def _hidden(self) -> int:
-        return round(HIDDEN_S / STEP_S) + 1  # the nearest step whose samples all lie further away
+        return int(np.ceil(HIDDEN_S / STEP_S))  # from centre to centre
 
     def _given(self) -> dict[str, float]:
         options = {"diffusion": self.config.diffusion, "jump": self.config.jump}
@@ -176,7 +179,7 @@ class BayesFilter(Estimator):
     def _lags_s(self) -> Float[np.ndarray, " muscle"]:
         """How old the evidence is on average in the steady state of the equivalent Kalman filter."""
         diffused = self.diffusion_ * STEP_S
-        observed = 1 / (self.shape_ * self.weight_ * self._power**2)
+        observed = 1 / (self.shape_ * WEIGHT * self._power**2)
         predicted = (diffused + np.sqrt(diffused**2 + 4 * diffused * observed)) / 2
         gain = predicted / (predicted + observed)
         return STEP_S * ((1 - gain) / gain + 0.5)
@@ -260,19 +263,18 @@ class Model:
     ahead: Float[np.ndarray, "column level level"]  # the transition over the steps that a prediction leaves out
     grid: Float[np.ndarray, "column level"]  # power × log level
     shape: Float[np.ndarray, " column"]
-    weight: Float[np.ndarray, " column"]
 
     @classmethod
     def of(
         cls, parameters: dict[str, np.ndarray], levels: np.ndarray, power: int, step_s: float, steps: int = 1
     ) -> Model:
-        diffusion, jump, shape, weight = (parameters[name] for name in PARAMETERS)
+        diffusion, jump, shape = (parameters[name] for name in PARAMETERS)
         one, many = (transition(diffusion, jump, levels, n * step_s) for n in (1, steps))
-        return cls(one, many, power * levels, shape, weight)
+        return cls(one, many, power * levels, shape)
 
     def messages(self, blocks: Blocks) -> tuple[np.ndarray, np.ndarray]:
         """What the past with the present, and the present with the future, say of the level: (block, column, level)."""
-        strength = blocks.filled * np.nan_to_num(self.shape * self.weight)
+        strength = blocks.filled * np.nan_to_num(self.shape * WEIGHT)
         forward, backward = _messages(*map(_single, (self.transition, self.grid, blocks.y, strength)), blocks.first)
         return np.asarray(forward), np.asarray(backward)
 
@@ -346,8 +348,6 @@ def choose(
         for name in (n for n in PARAMETERS if n not in given):
             tried = {n: np.tile(value, 2) for n, value in best.items()}
             tried[name] = np.r_[best[name] * factor, best[name] / factor]
-            if name == "weight":
-                tried[name] = np.minimum(tried[name], 1.0)
             scores = score(tried)
             better = np.argmax(scores, axis=0)
             improved = scores.max(axis=0) > reached
@@ -426,7 +426,7 @@ def _messages(transition: Array, grid: Array, y: Array, strength: Array, first: 
     return forward, backward
 
 
-@partial(jax.jit)
+@jax.jit
 def _log_density(grid: Array, shape: Array, y: Array, weights: Array) -> Array:
     """Log of the mean over the levels, with these weights, of the gamma density of y^… (block, column)."""
     k = shape[:, None]

@@ -13,7 +13,7 @@ from myodrive.from_emg.lowpass import smooth
 from myodrive.recording import gap_free_runs, sampling_rate
 
 BIN_S = 0.02  # the factors are fitted on envelopes of this step: 50 Hz holds all that a low-pass below 20 Hz lets pass
-MAX_BINS = 6000  # two minutes; of longer data every n-th bin is taken
+MAX_BINS = 3000  # one minute; of longer data every n-th bin is taken
 MAX_FOLDS = 8
 BLOCK_S = 1.0  # held-out entries are blocks of one muscle, longer than an envelope remembers
 CUTOFFS_HZ = (2.0, 3.0, 4.0, 6.0, 9.0, 13.0)  # tried where none is given
@@ -106,7 +106,11 @@ class Synergies(Estimator):
         self.rank_ = self.config.rank or 1
         if self.config.rank is None:
             x = envelopes(start)
-            errors = {rank: _held_out_error(x, x, rank, folds) for rank in range(1, most + 1)}
+            errors: dict[int, float] = {}
+            for rank in range(1, most + 1):
+                errors[rank] = _held_out_error(x, x, rank, folds)
+                if rank - min(errors, key=errors.__getitem__) == 2:  # two in a row that gain nothing
+                    break
             self.rank_ = min(errors, key=errors.__getitem__)
             self.held_out_["rank"] = {str(rank): error for rank, error in errors.items()}
         self.cutoff_hz_ = start
@@ -173,26 +177,23 @@ def nonnegative_least_squares(
 ) -> Float[np.ndarray, "row synergy"]:
     """For each row the amounts ≥ 0 that minimise Σ (x − basis · amounts)² over its finite entries.
 
-    Coordinate descent; rows that lack the same entries share their normal equations. A row without any is 0. With
-    `ridge` that fraction of the mean of |basis|² is a penalty on amounts².
+    Coordinate descent on the normal equations of all rows together. A row without any entry is 0. With `ridge` that
+    fraction of the mean of |basis|² is a penalty on amounts².
     """
-    penalty = ridge * np.mean(np.sum(basis**2, axis=0)) * np.eye(basis.shape[1])
+    n_synergy = basis.shape[1]
     finite = np.isfinite(x)
-    values = np.where(finite, x, 0.0)
-    result = np.zeros_like(start)
-    alike: dict[bytes, list[int]] = {}
-    for row, key in enumerate(map(bytes, np.packbits(finite, axis=1))):  # np.unique of rows is thirty times slower
-        alike.setdefault(key, []).append(row)
-    for rows in alike.values():
-        pattern = finite[rows[0]]
-        gram = basis[pattern].T @ basis[pattern] + penalty
-        target = values[rows] @ basis
-        amounts = start[rows]
-        for _ in range(sweeps if pattern.any() else 0):
-            for k in np.flatnonzero(np.diag(gram) > 0):
-                amounts[:, k] = np.maximum(amounts[:, k] + (target[:, k] - amounts @ gram[:, k]) / gram[k, k], 0.0)
-        result[rows] = amounts if pattern.any() else 0.0
-    return result
+    pairs = (basis[:, :, None] * basis[:, None, :]).reshape(len(basis), -1)
+    gram = np.ascontiguousarray((finite @ pairs).T).reshape(n_synergy, n_synergy, len(x))
+    gram += (ridge * np.mean(np.sum(basis**2, axis=0)) * np.eye(n_synergy))[:, :, None]
+    target = np.ascontiguousarray((np.where(finite, x, 0.0) @ basis).T)
+    amounts = np.ascontiguousarray(start.T)
+    known = np.diagonal(gram).T > 0
+    step = np.divide(1.0, np.diagonal(gram).T, out=np.zeros_like(target), where=known)
+    for _ in range(sweeps):
+        for k in range(n_synergy):
+            change = (target[k] - np.einsum("jr,jr->r", gram[k], amounts)) * step[k]
+            amounts[k] = np.where(known[k], np.maximum(amounts[k] + change, 0.0), 0.0)
+    return amounts.T
 
 
 def _start(x: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray]:
