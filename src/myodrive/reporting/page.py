@@ -136,9 +136,17 @@ def render(result: StudyResult) -> str:
         learning=_learning(result, styles),
         paragraphs=paragraphs,
         references=references,
-        run=json.dumps(result.run, indent=1, default=str),
+        run=json.dumps(_without_folders(result.run), indent=1, default=str),
         unfolded=len(sections) <= OPEN_UP_TO,
     )
+
+
+def _without_folders(run: dict[str, object]) -> dict[str, object]:
+    """The run as the page shows it: a report goes to colleagues, and the names of one's folders do not."""
+    options = run.get("options")
+    if not isinstance(options, dict):
+        return run
+    return {**run, "options": {**options, **{k: [Path(f).name for f in options.get(k, ())] for k in ("files", "mvc")}}}
 
 
 def _asset(name: str) -> str:
