@@ -18,9 +18,8 @@ MAX_FOLDS = 8
 BLOCK_S = 1.0  # held-out entries are blocks of one muscle, longer than an envelope remembers
 CUTOFFS_HZ = (2.0, 3.0, 4.0, 6.0, 9.0, 13.0)  # tried where none is given
 START_CUTOFF_HZ = 6.0  # at which the rank is chosen
-# Added to the normal equations where an entry is told from the other muscles, as a fraction of their diagonal: a synergy
-# that lives in the hidden muscle alone would otherwise be told from noise. Without it the rank came out one too low on
-# simulated recordings of four drives.
+# Added to the normal equations of C, as a fraction of their diagonal: where an entry is missing, a synergy that lives in
+# that muscle alone would otherwise be told from noise. Without it the rank came out one too low on simulated recordings.
 RIDGE = 0.02
 ROUNDS, SWEEPS = 100, 3  # at most, of alternating between the two factors, and within one of them
 TOLERANCE = 1e-3  # relative gain of a round below which it has converged
@@ -160,7 +159,7 @@ def factorise(
     c, w = _start(filled, rank)
     error = np.inf
     for _ in range(ROUNDS):
-        c = nonnegative_least_squares(x, w, c)
+        c = nonnegative_least_squares(x, w, c, ridge=RIDGE)
         w = nonnegative_least_squares(x.T, c, w)
         last, error = error, float(np.sum(np.where(finite, x - c @ w.T, 0.0) ** 2))
         if error >= (1 - TOLERANCE) * last:  # false in the first round, when `last` is infinite
@@ -214,11 +213,7 @@ def _held_out_error(
     """Mean squared error, over all entries, of what the factors say of an entry that they were not given."""
     total, count = 0.0, 0
     for hidden in folds:
-        shown = np.where(hidden, np.nan, x)
-        c, w = factorise(shown, rank)
-        size = np.sqrt(np.mean(c**2, axis=0))  # so that the penalty weighs all synergies alike
-        c, w = c / np.maximum(size, np.finfo(float).tiny), w * size
-        c = nonnegative_least_squares(shown, w, c, ROUNDS, RIDGE)
+        c, w = factorise(np.where(hidden, np.nan, x), rank)
         tested = hidden & np.isfinite(x) & np.isfinite(measured)
         total += float(np.sum((measured - c @ w.T)[tested] ** 2))
         count += int(tested.sum())
