@@ -129,3 +129,14 @@ def test_an_interval_contains_the_estimate(name: str) -> None:
         assert 0 < estimate.interval_level < 1
     else:
         assert np.isnan(estimate.interval_level)
+
+
+@every
+def test_stretches_of_exact_zeros_and_very_short_recordings_are_estimated(name: str) -> None:
+    emg = burst_emg()
+    emg.values[1000:3000] = 0.0
+    estimate = make(name).fit(emg).estimate(emg)
+    assert estimate.valid.all()
+    assert (estimate.activation.sel(time=slice(1.5, 2.5)) < 0.01).all()
+    short = burst_emg(seconds=0.06)
+    assert make(name).fit(short).estimate(short).valid.all()

@@ -20,6 +20,7 @@ STEP_S = 0.01  # of the filter: 20 samples at 2 kHz are one observation; the pub
 HIDDEN_S = 0.025  # what lies nearer than this to a step is hidden from the prediction of it; see docs/bayes.md
 FIT_CHUNK, FIT_CHUNKS = 1000, 6  # of more data than six stretches of 10 s the parameters are chosen on six of them
 LENGTH_UNIT = 1000  # sequences are padded to whole multiples, so that few lengths are ever compiled
+RANGE = 1e-4  # of the lowest level to the highest, at the least: 80 dB
 # A level that the data have ruled out keeps this probability, so that float32 never divides by zero.
 SMALLEST = 1e-20
 # Steps within about one interval between the discharges of a motor unit (20 per second) tell the same thing, so each
@@ -134,9 +135,8 @@ class BayesFilter(Estimator):
     def context(self) -> Context:
         if not self.config.causal:
             return Context(left=np.inf, right=np.inf)
-        lags = self._lags_s() if hasattr(self, "diffusion_") else np.array([np.nan])
-        finite = lags[np.isfinite(lags)]
-        return Context(left=np.inf, right=0.0, delay_s=float(np.median(finite)) if finite.size else STEP_S)
+        lag_s = _median(self._lags_s()) if hasattr(self, "diffusion_") else np.nan
+        return Context(left=np.inf, right=0.0, delay_s=lag_s)
 
     def methods_text(self) -> str:
         likelihood = self.config.likelihood.capitalize()
@@ -149,8 +149,8 @@ class BayesFilter(Estimator):
             f"The level of the {whitened}EMG was estimated by a Bayesian jump-diffusion filter (Sanger 2007; Hofmann et "
             f"al. 2016) with a {likelihood} likelihood and {self.config.n_levels} logarithmic levels, run {direction} in "
             f"steps of {1e3 * STEP_S:g} ms. Its parameters {chosen} (medians over muscles: diffusion "
-            f"{np.nanmedian(self.diffusion_):.2g} nat²/s, jumps {np.nanmedian(self.jump_):.2g}/s, shape "
-            f"{np.nanmedian(self.shape_):.2g}). Given are the posterior mean and the {self.config.interval_level:.0%} "
+            f"{_median(self.diffusion_):.2g} nat²/s, jumps {_median(self.jump_):.2g}/s, shape "
+            f"{_median(self.shape_):.2g}). Given are the posterior mean and the {self.config.interval_level:.0%} "
             "credible interval."
         )
 
@@ -318,13 +318,17 @@ def transition(
 
 
 def log_levels(blocks: Blocks, power: int, n_levels: int) -> Float[np.ndarray, "muscle level"]:
-    """Levels evenly spaced in the logarithm, from half of the lowest to twice the highest step of each muscle."""
+    """Levels evenly spaced in the logarithm, from half of the lowest to twice the highest step of each muscle.
+
+    But never over more than 80 dB: a disconnected input is not a low level.
+    """
     levels = np.full((blocks.y.shape[1], n_levels), np.nan)
     for muscle in range(len(levels)):
         seen = blocks.y[(blocks.filled[:, muscle] > 0) & (blocks.y[:, muscle] > 0), muscle] ** (1 / power)
         if seen.size:
-            lowest, highest = np.log(0.5 * np.quantile(seen, 0.001)), np.log(2 * seen.max())
-            levels[muscle] = np.linspace(lowest, highest, n_levels)
+            highest = 2 * seen.max()
+            lowest = max(0.5 * np.quantile(seen, 0.001), RANGE * highest)
+            levels[muscle] = np.linspace(np.log(lowest), np.log(highest), n_levels)
     return levels
 
 
@@ -380,6 +384,12 @@ def quantiles(
         middle = np.take_along_axis(levels[None], cell, axis=2)[..., 0]
         found.append(np.exp(middle + (part - 0.5) * spacing))
     return found
+
+
+def _median(values: np.ndarray) -> float:
+    """Over the muscles that have data; NaN if none has."""
+    finite = values[np.isfinite(values)]
+    return float(np.median(finite)) if finite.size else float("nan")
 
 
 def _single(values: np.ndarray) -> Float[np.ndarray, "..."]:

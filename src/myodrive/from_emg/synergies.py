@@ -155,7 +155,8 @@ def factorise(
     factors.
     """
     finite = np.isfinite(x)
-    filled = np.where(finite, x, np.nanmean(np.where(finite, x, np.nan), axis=0))
+    means = np.sum(np.where(finite, x, 0.0), axis=0) / np.maximum(finite.sum(axis=0), 1)
+    filled = np.where(finite, x, means)
     c, w = _start(filled, rank)
     error = np.inf
     for _ in range(ROUNDS):
@@ -223,7 +224,8 @@ def _held_out_error(
 def _folds(n_bins: int, n_muscle: int) -> Bool[np.ndarray, "fold time muscle"]:
     """Every entry is hidden in one fold; at any time an eighth of the muscles is, or one."""
     n_folds = min(MAX_FOLDS, n_muscle)
-    block = np.arange(n_bins) // round(BLOCK_S / BIN_S)
+    length = np.clip(n_bins // n_folds, 1, round(BLOCK_S / BIN_S))  # shorter where even one of each would not fit
+    block = np.arange(n_bins) // length
     return np.array([(block[:, None] + np.arange(n_muscle)) % n_folds == fold for fold in range(n_folds)])
 
 

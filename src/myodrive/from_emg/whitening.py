@@ -130,19 +130,20 @@ def fit_spectra(
 ) -> tuple[Float[np.ndarray, "muscle lag"], Float[np.ndarray, " muscle"]]:
     """Autocovariance (muscle, order + 1) of all training trials, and the density of the flat noise of each muscle.
 
-    NaN for a muscle without samples or without variance.
+    NaN for a muscle without variance or with no more than `order` samples in a row.
     """
     n_muscle = trials[0].sizes["muscle"]
-    length = max(round(QUIET_WINDOW_S * sampling_rate(trials[0])), order + 1)
-    windows: list[list[np.ndarray]] = [[] for _ in range(n_muscle)]
+    wanted = max(round(QUIET_WINDOW_S * sampling_rate(trials[0])), order + 1)
+    stretches: list[list[np.ndarray]] = [[] for _ in range(n_muscle)]
     for trial in trials:
         for muscle, run in _runs(trial):
-            values = trial.values[run, muscle]
-            whole = values.size // length * length
-            windows[muscle] += list(values[:whole].reshape(-1, length))
+            stretches[muscle].append(trial.values[run, muscle])
     autocovariance, noise = np.full((n_muscle, order + 1), np.nan), np.full(n_muscle, np.nan)
     for muscle in range(n_muscle):
-        pieces = np.array(windows[muscle]).reshape(-1, length)
+        length = min(wanted, max((s.size for s in stretches[muscle]), default=0))
+        if length <= order:
+            continue
+        pieces = np.concatenate([s[: s.size // length * length].reshape(-1, length) for s in stretches[muscle]])
         power = np.mean(pieces**2, axis=1)
         if not power.any():
             continue
