@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from myodrive.evaluation.job import JobOptions
     from myodrive.evaluation.result import StudyResult
 
 app = typer.Typer(
@@ -128,33 +129,20 @@ def estimate(
     open_: Annotated[bool, typer.Option("--open", help="Open the report in the browser.")] = False,
 ) -> None:
     """Estimate the activation of every muscle from EMG, and write it with scores and a report."""
-    from pydantic import ValidationError
-
-    from myodrive.errors import OptionError
-    from myodrive.evaluation.job import JobOptions
-
     conditioning: dict[str, Any] = {"notch_hz": [(f, 2.0) for f in notch or []]}
     conditioning |= {"ecg": ecg, "ecg_muscles": ecg_muscle or []} if ecg else {}
     conditioning |= {"relative_to": relative_to or "mvc"} if relative_to or mvc else {}
-    try:
-        options = JobOptions.model_validate(
-            {
-                "files": list(map(str, files)),
-                "methods": [m.strip() for m in method.split(",") if m.strip()],
-                "mvc": list(map(str, mvc or [])),
-                "conditioning": conditioning,
-                "settings": _settings(set_ or []),
-                "seed": seed,
-                "formats": format_ or [],
-                **_reading(emg, already, muscle, rate_hz, units),
-            }
-        )
-    except ValidationError as error:
-        fault = error.errors()[0]
-        raise OptionError(
-            f"{fault['msg'].lower()} (found {fault['input']!r}).", where=f"--{fault['loc'][-1]}"
-        ) from error
-    _run(options.model_dump(mode="json"), out, summary, open_)
+    options = {
+        "files": list(map(str, files)),
+        "methods": [m.strip() for m in method.split(",") if m.strip()],
+        "mvc": list(map(str, mvc or [])),
+        "conditioning": conditioning,
+        "settings": _settings(set_ or []),
+        "seed": seed,
+        "formats": format_ or [],
+        **_reading(emg, already, muscle, rate_hz, units),
+    }
+    _run(options, out, summary, open_)
 
 
 @app.command()
@@ -166,10 +154,13 @@ def repeat(
     from myodrive.errors import FileError
 
     try:
-        options = json.loads(run.read_text(encoding="utf-8"))["options"]
+        earlier = json.loads(run.read_text(encoding="utf-8"))
+        options, data = earlier["options"], earlier["data"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise FileError("is not the run.json of earlier results.", where=str(run)) from error
-    _run(options, out or run.parent.with_name(run.parent.name + "-repeated"), summary, False)
+    result = _run(options, out or run.parent.with_name(run.parent.name + "-repeated"), summary)
+    if result.run["data"] != data:
+        print("NOTE: the recordings are not those of the earlier run: their SHA-256 differ.", file=sys.stderr)
 
 
 @app.command()
@@ -185,7 +176,7 @@ def demo(
     recording = write_demo_recording(folder.with_name("demo-recording.nc"))
     print(f"simulated {recording}", file=sys.stderr)
     options = {"files": [str(recording)], "methods": ["all"], "settings": {"lfads": {"minutes": minutes}}}
-    _run(options, folder, True, open_)
+    _run(options, folder, summary=True, open_=open_)
 
 
 @bench.command("truth")
@@ -208,10 +199,11 @@ def bench_truth(
     _console().print(result.table())
 
 
-def _run(options: dict[str, Any], out: Path | None, summary: bool, open_: bool) -> None:
-    from myodrive.evaluation.job import JobOptions, refuse_foreign_folder, run_job, write_results
+def _run(options: dict[str, Any], out: Path | None, summary: bool, open_: bool = False) -> StudyResult:
+    from myodrive.evaluation.job import run_job
+    from myodrive.reporting.results_folder import refuse_foreign_folder, write_results
 
-    job = JobOptions.model_validate(options)
+    job = _job(options)
     folder = out or Path("myodrive-results") / Path(job.files[0]).resolve().name.split(".")[0]
     refuse_foreign_folder(folder)
     unfinished = folder.with_name(f"{folder.name}.unfinished")
@@ -225,6 +217,25 @@ def _run(options: dict[str, Any], out: Path | None, summary: bool, open_: bool) 
         typer.launch(str(folder / "report.html"))
     if result.failed:
         raise typer.Exit(1)
+    return result
+
+
+def _job(options: dict[str, Any]) -> JobOptions:
+    """The options, checked; a wrong one is named as the flag that gave it."""
+    from pydantic import ValidationError
+
+    from myodrive.errors import OptionError
+    from myodrive.evaluation.job import JobOptions
+
+    flags = {"methods": "method", "formats": "format", "muscles": "muscle", "notch_hz": "notch"}
+    try:
+        return JobOptions.model_validate(options)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        names = [str(place) for place in fault["loc"] if isinstance(place, str)]
+        name = names[-1] if names else "options"
+        flag = "--" + flags.get(name, name).replace("_", "-")
+        raise OptionError(f"{fault['msg'].lower()} (found {fault['input']!r}).", where=flag) from error
 
 
 def _tell(result: StudyResult, folder: Path) -> None:
@@ -234,8 +245,8 @@ def _tell(result: StudyResult, folder: Path) -> None:
         n_masked = len({f.muscle for f in recording.findings if f.masked and isnan(f.start_s) and f.muscle})
         kept = f"; {n_masked} of {n_muscle} channels left out" if n_masked else ""
         print(f"{recording.recording.label}: {', '.join(recording.estimates) or 'nothing'}{kept}")
-        for method, why in recording.skipped.items():
-            print(f"  {method} left out: {why}")
+        for why in dict.fromkeys(recording.skipped.values()):
+            print(f"  {', '.join(m for m, reason in recording.skipped.items() if reason == why)} left out: {why}")
     for why in result.failed.values():
         print(f"FAILED  {why}", file=sys.stderr)
     print(f"report: {folder / 'report.html'}")

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
@@ -22,10 +23,10 @@ from myodrive.estimator import Estimator, as_trials, estimators, versions
 from myodrive.evaluation.result import MethodText, RecordingResult, StudyResult
 from myodrive.evaluation.scores import score_recording
 from myodrive.evaluation.summary import summarise, summarise_bursts
-from myodrive.io import StudyEntry, study_files, write
+from myodrive.io import StudyEntry, study_files
 from myodrive.recording import Recording, Study, data_hash
-from myodrive.safe_write import safe_write_folder, safe_write_text
 
+FAILURES = (MyodriveError, np.linalg.LinAlgError, FloatingPointError)  # of one method, which stop no other
 Step = Callable[[str, float, float], None]  # what is being done, steps done, steps in all
 
 
@@ -107,46 +108,6 @@ def run_job(
     return StudyResult(Path(title).name or title, results, methods, failed, run)
 
 
-def write_results(result: StudyResult, folder: Path, *, summary: bool = False) -> Path:
-    """Write activations, scores, `report.html` and `run.json` into a folder, which appears whole or not at all.
-
-    A folder that an earlier run wrote is replaced; any other that is not empty is refused.
-
-    Raises
-    ------
-    OptionError
-        If the folder holds something else.
-    """
-    from myodrive.reporting import write_report
-
-    refuse_foreign_folder(folder)
-
-    def fill(target: Path) -> None:
-        stems = _stems([r.recording for r in result.recordings])
-        formats = ("nc", *result.run["options"]["formats"])  # type: ignore[index]
-        for stem, recording in zip(stems, result.recordings):
-            for method, activation in recording.estimates.items():
-                for suffix in formats:
-                    write(activation, target / f"{stem}.{method}.{suffix}")
-        _write_table([r.scores.assign(recording=s) for s, r in zip(stems, result.recordings)], target / "scores.csv")
-        if summary:
-            _write_table([r.summary for r in result.recordings], target / "summary.csv")
-        safe_write_text(target / "run.json", json.dumps(result.run, indent=1))
-        write_report(result, target / "report.html")
-
-    return safe_write_folder(folder, fill)
-
-
-def refuse_foreign_folder(folder: Path) -> None:
-    """Raise `OptionError` where writing results would replace anything that an earlier run did not write."""
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / "run.json").exists()):
-        raise OptionError(
-            "is there already and holds something other than earlier results.",
-            where=str(folder),
-            remedy="Choose another folder with --out.",
-        )
-
-
 def _methods(options: JobOptions) -> dict[str, Callable[[], Estimator]]:
     known = estimators("from_emg")
     wanted = list(known) if options.methods == ("all",) else list(options.methods)
@@ -186,6 +147,8 @@ def _read(entry: StudyEntry, options: JobOptions) -> Recording:
         rate_hz=options.rate_hz,
         units=options.units,
     )
+    if not recording.source.path:  # what was simulated has no file of its own before
+        recording = recording.replace(source=dataclasses.replace(recording.source, path=entry.path.name))
     emg = as_trials(recording)[0]  # no EMG, or next to nothing of it, is refused here
     if not emg.notnull().any():
         raise SignalError(
@@ -251,14 +214,14 @@ def _estimate_group(
         return None
     try:
         estimator.fit(Study(m for _, m in usable), mvc=Study(mvc) if mvc else None)
-    except MyodriveError as error:
+    except FAILURES as error:
         for result, _ in usable:
             result.skipped[name] = str(error)
         return None
     for result, recording in usable:
         try:
             result.estimates[name] = estimator.estimate(recording)
-        except MyodriveError as error:
+        except FAILURES as error:
             result.skipped[name] = str(error)
     fit = " ".join(w for w in (group[0].recording.subject, group[0].recording.session) if w)
     return MethodText(
@@ -289,22 +252,5 @@ def _scored(result: RecordingResult) -> RecordingResult:
     )
 
 
-def _hashes(results: Iterable[RecordingResult]) -> dict[str, str]:
-    return {r.recording.label: r.recording.source.sha256 for r in results}
-
-
-def _stems(recordings: list[Recording]) -> list[str]:
-    """A file name for each recording, unique: the file's stem, with a number where two are alike."""
-    seen: dict[str, int] = {}
-    stems = []
-    for recording in recordings:
-        stem = Path(recording.label).name.split(".")[0] or "recording"
-        seen[stem] = seen.get(stem, 0) + 1
-        stems.append(stem if seen[stem] == 1 else f"{stem}-{seen[stem]}")
-    return stems
-
-
-def _write_table(parts: list[pd.DataFrame], path: Path) -> None:
-    parts = [p for p in parts if len(p)]
-    table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
-    safe_write_text(path, table.to_csv(index=False))
+def _hashes(results: Iterable[RecordingResult]) -> list[dict[str, str]]:
+    return [{"file": r.recording.label, "sha256": r.recording.source.sha256} for r in results]

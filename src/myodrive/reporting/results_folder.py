@@ -1,0 +1,70 @@
+"""The folder of results: activations, scores, the report and the run that made them, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from myodrive.errors import OptionError
+from myodrive.evaluation.result import StudyResult
+from myodrive.io import write
+from myodrive.recording import Recording
+from myodrive.reporting import write_report
+from myodrive.safe_write import safe_write_folder, safe_write_text
+
+
+def write_results(result: StudyResult, folder: Path, *, summary: bool = False) -> Path:
+    """Write activations, scores, `report.html` and `run.json` into a folder, which appears whole or not at all.
+
+    A folder that an earlier run wrote is replaced; any other that is not empty is refused.
+
+    Raises
+    ------
+    OptionError
+        If the folder holds something else.
+    """
+    refuse_foreign_folder(folder)
+
+    def fill(target: Path) -> None:
+        stems = _stems([r.recording for r in result.recordings])
+        formats = ("nc", *result.run["options"]["formats"])  # type: ignore[index]
+        for stem, recording in zip(stems, result.recordings):
+            for method, activation in recording.estimates.items():
+                for suffix in formats:
+                    write(activation, target / f"{stem}.{method}.{suffix}")
+        _write_table([r.scores.assign(recording=s) for s, r in zip(stems, result.recordings)], target / "scores.csv")
+        if summary:
+            _write_table([r.summary for r in result.recordings], target / "summary.csv")
+        safe_write_text(target / "run.json", json.dumps(result.run, indent=1))
+        write_report(result, target / "report.html")
+
+    return safe_write_folder(folder, fill)
+
+
+def refuse_foreign_folder(folder: Path) -> None:
+    """Raise `OptionError` where writing results would replace anything that an earlier run did not write."""
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / "run.json").exists()):
+        raise OptionError(
+            "is there already and holds something other than earlier results.",
+            where=str(folder),
+            remedy="Choose another folder with --out.",
+        )
+
+
+def _stems(recordings: list[Recording]) -> list[str]:
+    """A file name for each recording, unique: the file's stem, with a number where two are alike."""
+    seen: dict[str, int] = {}
+    stems = []
+    for recording in recordings:
+        stem = Path(recording.label).name.split(".")[0] or "recording"
+        seen[stem] = seen.get(stem, 0) + 1
+        stems.append(stem if seen[stem] == 1 else f"{stem}-{seen[stem]}")
+    return stems
+
+
+def _write_table(parts: list[pd.DataFrame], path: Path) -> None:
+    parts = [p for p in parts if len(p)]
+    table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    safe_write_text(path, table.to_csv(index=False))
