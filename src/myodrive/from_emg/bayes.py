@@ -17,7 +17,7 @@ from myodrive.from_emg import whitening
 from myodrive.recording import gap_free_runs
 
 STEP_S = 0.01  # of the filter: 20 samples at 2 kHz are one observation; the published code takes up to 40
-HIDDEN_S = 0.025  # what lies nearer than this to a step is hidden from the prediction of it; see docs/bayes.md
+HIDDEN_S = 0.03  # from centre to centre: what lies nearer to a step is hidden from the prediction of it (docs/bayes.md)
 FIT_CHUNK, FIT_CHUNKS = 1000, 6  # of more data than six stretches of 10 s the parameters are chosen on six of them
 LENGTH_UNIT = 1000  # sequences are padded to whole multiples, so that few lengths are ever compiled
 RANGE = 1e-4  # of the lowest level to the highest, at the least: 80 dB
@@ -57,7 +57,7 @@ class BayesFilter(Estimator):
     For independent samples the shape ``k`` would be their number (over p). EMG samples are not independent, so ``k`` is
     learned; nor are neighbouring steps, so in the filter a step counts as ``p(y | u)^w`` with ``w = 1/5``. ``D``, ``J``
     and ``k`` of each muscle are those that make held-out data most likely: every step is predicted from all that lies
-    at least 25 ms before or after it (from centre to centre).
+    30 ms or more before or after it.
 
     The estimate is the mean rectified EMG: the posterior mean of ``e^u`` (Laplace) or of ``√(2/π) e^u`` (Gaussian).
 
@@ -164,7 +164,7 @@ class BayesFilter(Estimator):
 
     @property
     def _hidden(self) -> int:
-        return int(np.ceil(HIDDEN_S / STEP_S))  # from centre to centre
+        return round(HIDDEN_S / STEP_S)
 
     def _given(self) -> dict[str, float]:
         options = {"diffusion": self.config.diffusion, "jump": self.config.jump}
