@@ -50,20 +50,22 @@ class BenchResult:
         from rich.box import SIMPLE
         from rich.table import Table
 
-        table = Table(title="Estimators on recordings whose activation is known", box=SIMPLE)
-        for heading in ["estimator", "R²", "± sd", "nRMSE", "± sd", "lag ms", "± sd", "coverage", "± sd", "CPU s", "n"]:
-            table.add_column(heading, justify="left" if heading == "estimator" else "right")
-        for row in self.rows:
-            said = (
-                row["estimator"] if not row["failed"] else f"{row['estimator']} ({row['failed']} failed: {row['why']})"
+        table = Table(title="Estimators on recordings whose activation is known (mean ± sd)", box=SIMPLE)
+        for heading in ["estimator", "R²", "nRMSE", "lag ms", "coverage", "CPU s", "n"]:
+            table.add_column(
+                heading, justify="left" if heading == "estimator" else "right", no_wrap=heading != "estimator"
             )
+        for row in self.rows:
+            failed = f" ({row['failed']} failed: {row['why']})" if row["failed"] else ""
             level = f" of {row['level']:.2f}" if np.isfinite(row["level"]) else ""
             table.add_row(
-                said,
-                *(_say(row["r2"]), _say(row["r2_sd"]), _say(row["nrmse"]), _say(row["nrmse_sd"])),
-                *(_say(1e3 * row["lag_s"], 0), _say(1e3 * row["lag_s_sd"], 0)),
-                *(_say(row["coverage"]) + level, _say(row["coverage_sd"])),
-                *(_say(row["seconds"], 1), str(row["n"])),
+                row["estimator"] + failed,
+                _say(row["r2"], row["r2_sd"]),
+                _say(row["nrmse"], row["nrmse_sd"]),
+                _say(1e3 * row["lag_s"], 1e3 * row["lag_s_sd"], 0),
+                _say(row["coverage"], row["coverage_sd"]) + level,
+                _say(row["seconds"], digits=1),
+                str(row["n"]),
             )
         return table
 
@@ -99,8 +101,10 @@ def _spread(metric: str, values: np.ndarray) -> dict[str, float]:
     }
 
 
-def _say(value: float, digits: int = 3) -> str:
-    return f"{value:.{digits}f}" if np.isfinite(value) else "–"
+def _say(value: float, spread: float = float("nan"), digits: int = 3) -> str:
+    if not np.isfinite(value):
+        return ""
+    return f"{value:.{digits}f}" + (f" ± {spread:.{digits}f}" if np.isfinite(spread) else "")
 
 
 def without_nan(value: Any) -> Any:
