@@ -50,7 +50,9 @@ class BenchResult:
         from rich.box import SIMPLE
         from rich.table import Table
 
-        table = Table(title="Estimators on recordings whose activation is known (mean ± sd)", box=SIMPLE)
+        table = Table(
+            title="Estimators on recordings whose activation is known (mean ± sd)", box=SIMPLE, padding=(0, 1)
+        )
         for heading in ["estimator", "R²", "nRMSE", "lag ms", "coverage", "CPU s", "n"]:
             table.add_column(
                 heading, justify="left" if heading == "estimator" else "right", no_wrap=heading != "estimator"
@@ -59,7 +61,7 @@ class BenchResult:
             failed = f" ({row['failed']} failed: {row['why']})" if row["failed"] else ""
             level = f" of {row['level']:.2f}" if np.isfinite(row["level"]) else ""
             table.add_row(
-                row["estimator"] + failed,
+                row["estimator"],
                 _say(row["r2"], row["r2_sd"]),
                 _say(row["nrmse"], row["nrmse_sd"]),
                 _say(1e3 * row["lag_s"], 1e3 * row["lag_s_sd"], 0),
