@@ -59,13 +59,12 @@ class BenchResult:
             )
         for row in self.rows:
             failed = f" ({row['failed']} failed: {row['why']})" if row["failed"] else ""
-            level = f" of {row['level']:.2f}" if np.isfinite(row["level"]) else ""
             table.add_row(
                 row["estimator"],
                 _say(row["r2"], row["r2_sd"]),
                 _say(row["nrmse"], row["nrmse_sd"]),
                 _say(1e3 * row["lag_s"], 1e3 * row["lag_s_sd"], 0),
-                _say(row["coverage"], row["coverage_sd"]) + level,
+                _say(row["coverage"], row["coverage_sd"]),
                 _say(row["seconds"], digits=1),
                 str(row["n"]),
             )
@@ -104,9 +103,11 @@ def _spread(metric: str, values: np.ndarray) -> dict[str, float]:
 
 
 def _say(value: float, spread: float = float("nan"), digits: int = 3) -> str:
+    """ ".922±.001", as short as it can be: the table must fit into eighty columns."""
     if not np.isfinite(value):
         return ""
-    return f"{value:.{digits}f}" + (f" ± {spread:.{digits}f}" if np.isfinite(spread) else "")
+    said = f"{value:.{digits}f}" + (f"±{spread:.{digits}f}" if np.isfinite(spread) else "")
+    return said.replace("0.", ".") if digits == 3 else said
 
 
 def without_nan(value: Any) -> Any:
