@@ -50,9 +50,9 @@ class BenchResult:
         from rich.box import SIMPLE
         from rich.table import Table
 
-        table = Table(
-            title="Estimators on recordings whose activation is known (mean ± sd)", box=SIMPLE, padding=(0, 1)
-        )
+        levels = sorted({f"{row['level']:.0%}" for row in self.rows if np.isfinite(row["level"])})
+        nominal = f"; intervals of {', '.join(levels)}" if levels else ""
+        table = Table(title=f"Estimators on recordings whose activation is known (mean±sd{nominal})", box=SIMPLE)
         for heading in ["estimator", "R²", "nRMSE", "lag ms", "coverage", "CPU s", "n"]:
             table.add_column(
                 heading, justify="left" if heading == "estimator" else "right", no_wrap=heading != "estimator"
