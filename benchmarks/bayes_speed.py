@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from myodrive.estimator import versions
 from myodrive.from_emg import bayes, whitening
+from myodrive.from_emg.bayes import jump_diffusion
 from myodrive.truth import simulate_recording
 
 
@@ -33,11 +34,11 @@ def main() -> None:
     fitted.estimate(emg)  # compiles
     trial = kept[0]
     amplitude = fitted._amplitude(trial)
-    parameters = {name: getattr(fitted, f"{name}_") for name in bayes.PARAMETERS}
+    parameters = {name: getattr(fitted, f"{name}_") for name in jump_diffusion.PARAMETERS}
 
     def filter_alone() -> None:
-        blocks = bayes.Blocks.cut([trial], [amplitude], fitted._step, 1)
-        model = bayes.Model.of(parameters, fitted.log_levels_, 1, bayes.STEP_S)
+        blocks = jump_diffusion.Blocks.cut([trial], [amplitude], fitted._step, 1)
+        model = jump_diffusion.Model.of(parameters, fitted.log_levels_, 1, jump_diffusion.STEP_S)
         past, future = model.messages(blocks)
         model.smoothed(past, future, blocks)
 

@@ -1,8 +1,9 @@
 from .activation import Activation as Activation
 from .clocks import align as align
-from .conditioning.emg import EmgConditioning as EmgConditioning
 from .conditioning.emg import condition_emg as condition_emg
 from .conditioning.kinematics import condition_motion as condition_motion
+from .conditioning.options import EmgConditioning as EmgConditioning
+from .conditioning.options import mains_notch as mains_notch
 from .conditioning.quality import check_emg as check_emg
 from .conditioning.quality import mask_emg as mask_emg
 from .errors import MyodriveError as MyodriveError

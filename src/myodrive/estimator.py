@@ -19,13 +19,14 @@ from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from myodrive.activation import Activation
-from myodrive.conditioning.emg import EmgConditioning, filter_emg, rectify_emg
+from myodrive.conditioning.emg import filter_emg, rectify_emg
 from myodrive.conditioning.normalisation import Normalisation
+from myodrive.conditioning.options import EmgConditioning
 from myodrive.errors import FileError, NotFittedError, OptionError, SignalError
-from myodrive.recording import Recording, Study, data_hash, gap_free_runs
+from myodrive.recording import Study, data_hash
 from myodrive.safe_write import safe_write_folder
+from myodrive.trials import Trials, as_contractions, as_trials, to_clock
 
-Trials = Recording | Study | xr.DataArray
 Own = TypeVar("Own", bound="Estimator")  # Self, in the form that run-time type checks understand
 FORMAT = 1  # of the folder that `save` writes
 
@@ -123,7 +124,7 @@ class Estimator:
         self.muscles_ = [str(m) for m in filtered[0].muscle.values]
         self._check_muscles(filtered)
         rectified = [rectify_emg(trial, self.config.conditioning) for trial in filtered]
-        contractions = [self._rectified_contraction(trial) for trial in _as_contractions(mvc)]
+        contractions = [self._rectified_contraction(trial) for trial in as_contractions(mvc)]
         self.normalisation_ = Normalisation.fit(rectified, self.config.conditioning, mvc=contractions)
         self._fit([self._normalised(f, r) for f, r in zip(filtered, rectified)])
         return self
@@ -312,74 +313,6 @@ class Estimator:
             data_sha256=data_hash(trial),
             notes=[*_notes(filtered), *self.normalisation_.notes],
         )
-
-
-def as_trials(data: Trials) -> list[xr.DataArray]:
-    """The EMG of one or several trials, each (time, muscle).
-
-    Raises
-    ------
-    SignalError
-        If there is no signal ``emg``, nothing in it, or its dimensions are others.
-    """
-    if isinstance(data, Study):
-        trials = [recording["emg"] for recording in data]
-    elif isinstance(data, Recording):
-        trials = [data["emg"]]
-    elif data.dims == ("trial", "time", "muscle"):
-        trials = [data.isel(trial=i) for i in range(data.sizes["trial"])]
-    else:
-        trials = [data]
-    for trial in trials:
-        if trial.dims != ("time", "muscle"):
-            raise SignalError(
-                f"EMG has the dimensions (time, muscle) or (trial, time, muscle), not {tuple(trial.dims)}."
-            )
-        if trial.sizes["time"] < MIN_SAMPLES:
-            raise SignalError(
-                f"the EMG has {trial.sizes['time']} samples; at least {MIN_SAMPLES} are needed.",
-                remedy="Check that the file is complete.",
-            )
-    if not trials:
-        raise SignalError("there is no trial in it.")
-    return trials
-
-
-MIN_SAMPLES = 50  # shorter than this, the high-pass filter's own transient is longer than the recording
-
-
-def _as_contractions(mvc: Trials | Sequence[Trials] | None) -> list[xr.DataArray]:
-    if mvc is None:
-        return []
-    several = [mvc] if isinstance(mvc, Recording | Study | xr.DataArray) else mvc
-    return [trial for one in several for trial in as_trials(one)]
-
-
-def to_clock(values: np.ndarray, old_s: np.ndarray, new_s: np.ndarray) -> np.ndarray:
-    """Place an estimate (time, muscle) on another clock, linearly between neighbours and never across missing samples."""
-    if old_s.size == new_s.size and np.array_equal(old_s, new_s):
-        return values
-    placed = np.full((new_s.size, values.shape[1]), np.nan)
-    for muscle in range(values.shape[1]):
-        for run in gap_free_runs(old_s, np.isfinite(values[:, muscle])):
-            half = 0.5 * (old_s[1] - old_s[0])
-            inside = (new_s >= old_s[run][0] - half) & (new_s <= old_s[run][-1] + half)
-            placed[inside, muscle] = np.interp(new_s[inside], old_s[run], values[run, muscle])
-    return placed
-
-
-def per_run(trial: xr.DataArray, kernel: Any, shortest: int = 1) -> Float[np.ndarray, "time muscle"]:
-    """Apply a kernel of one muscle's array (time,) to every gap-free stretch of every muscle; NaN elsewhere.
-
-    Stretches of fewer than `shortest` samples stay NaN.
-    """
-    values = trial.values
-    result = np.full(values.shape, np.nan)
-    for muscle in range(values.shape[1]):
-        for run in gap_free_runs(trial.time.values, np.isfinite(values[:, muscle])):
-            if run.stop - run.start >= shortest:
-                result[run, muscle] = kernel(values[run, muscle])
-    return result
 
 
 def estimators(route: str = "from_emg") -> dict[str, type[Estimator]]:

@@ -18,7 +18,7 @@ import pytest
 import xarray as xr
 
 from myodrive.activation import Activation
-from myodrive.conditioning.emg import EmgConditioning
+from myodrive.conditioning.options import EmgConditioning
 from myodrive.conditioning.quality import Finding
 from myodrive.evaluation.result import MethodText, RecordingResult, StudyResult
 from myodrive.evaluation.summary import summarise, summarise_bursts

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from myodrive.conditioning.emg import EmgConditioning
+from myodrive.conditioning.options import EmgConditioning
 from myodrive.estimator import Estimator, estimators
 from myodrive.recording import make_signal
 

@@ -8,8 +8,9 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from myodrive.conditioning.emg import EmgConditioning, condition_emg, filter_emg, rectify_emg
+from myodrive.conditioning.emg import condition_emg, filter_emg, rectify_emg
 from myodrive.conditioning.normalisation import Normalisation
+from myodrive.conditioning.options import EmgConditioning
 from myodrive.errors import OptionError, SignalError
 from myodrive.recording import make_signal
 

@@ -15,7 +15,7 @@ LAYERS = [  # from the ground up; rooms on one line do not import each other, ex
     ("recording",),
     ("activation", "muscles"),
     ("conditioning", "io"),
-    ("learning", "clocks"),
+    ("learning", "clocks", "trials"),
     ("estimator",),
     ("from_emg", "from_motion", "from_simulation", "truth"),
     ("evaluation",),

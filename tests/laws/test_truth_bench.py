@@ -10,11 +10,12 @@ import pytest
 import xarray as xr
 
 from myodrive.errors import OptionError, SignalError
-from myodrive.estimator import Context, Estimate, Estimator, EstimatorConfig, per_run
+from myodrive.estimator import Context, Estimate, Estimator, EstimatorConfig
 from myodrive.evaluation import truth_bench
 from myodrive.evaluation.metrics import MonotoneCalibration
 from myodrive.evaluation.truth_bench import run_truth_bench
 from myodrive.evaluation.truth_scoring import score_arrays
+from myodrive.trials import per_run
 
 SMALL = {"scenarios": ["gait"], "seeds": [1000], "snr_db": [20.0], "n_muscles": [3], "duration_s": 6.0, "workers": 1}
 

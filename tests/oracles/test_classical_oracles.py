@@ -11,9 +11,10 @@ from scipy import linalg, optimize, stats
 from scipy import signal as sps
 
 from myodrive import truth
-from myodrive.conditioning.emg import EmgConditioning
+from myodrive.conditioning.options import EmgConditioning
 from myodrive.errors import OptionError, SignalError
 from myodrive.from_emg import bayes, lowpass, synergies, whitening
+from myodrive.from_emg.bayes import jump_diffusion
 from myodrive.recording import make_signal
 
 AS_IS = EmgConditioning(highpass_hz=None, resample_hz=None, clip_quantile=1.0)
@@ -96,20 +97,20 @@ LEVELS = np.linspace(np.log(0.05), np.log(3.0), 12)[None]
 PARAMETERS = {"diffusion": np.array([2.0]), "jump": np.array([0.5]), "shape": np.array([7.0])}
 
 
-def small_blocks(power: int, n_time: int = 230, step: int = 10) -> bayes.Blocks:
+def small_blocks(power: int, n_time: int = 230, step: int = 10) -> jump_diffusion.Blocks:
     rng = np.random.default_rng(3)
     emg = as_signal(rng.normal(size=(n_time, 1)) * np.linspace(0.1, 1, n_time)[:, None], 1000.0, "filtered")
     emg.values[100:107] = np.nan
-    return bayes.Blocks.cut([emg], [np.abs(emg.values)], step, power)
+    return jump_diffusion.Blocks.cut([emg], [np.abs(emg.values)], step, power)
 
 
-def brute_force(blocks: bayes.Blocks, power: int, hide: int | None = None, steps: int = 0) -> np.ndarray:
+def brute_force(blocks: jump_diffusion.Blocks, power: int, hide: int | None = None, steps: int = 0) -> np.ndarray:
     """The posterior of every step in float64, by sums over all paths (matrices); optionally with steps hidden."""
     n, u = LEVELS.shape[1], LEVELS[0]
     spacing = u[1] - u[0]
     walk = np.diag(np.r_[-1.0, np.full(n - 2, -2.0), -1.0]) + np.eye(n, k=1) + np.eye(n, k=-1)
-    matrix = linalg.expm(0.5 * 2.0 / spacing**2 * bayes.STEP_S * walk)
-    jumped = 1 - np.exp(-0.5 * bayes.STEP_S)
+    matrix = linalg.expm(0.5 * 2.0 / spacing**2 * jump_diffusion.STEP_S * walk)
+    jumped = 1 - np.exp(-0.5 * jump_diffusion.STEP_S)
     matrix = (1 - jumped) * matrix + jumped / n
     y, filled, stretch = blocks.y[:, 0], blocks.filled[:, 0], blocks.stretch[:, 0]
     posterior = np.full((y.size, n), 1 / n)
@@ -120,7 +121,7 @@ def brute_force(blocks: bayes.Blocks, power: int, hide: int | None = None, steps
             if hide is not None and abs(j - hide) < steps:
                 return np.ones(n)
             # scipy's gamma density, raised to what a step counts for
-            strength = bayes.WEIGHT * filled[j]
+            strength = jump_diffusion.WEIGHT * filled[j]
             return stats.gamma.pdf(y[j], a=7.0, scale=np.exp(power * u) / 7.0) ** strength
 
         left, right = np.full(n, 1 / n), np.ones(n)
@@ -138,7 +139,7 @@ def brute_force(blocks: bayes.Blocks, power: int, hide: int | None = None, steps
 @pytest.mark.parametrize("power", [1, 2])
 def test_forward_backward_is_the_brute_force_posterior(power: int) -> None:
     blocks = small_blocks(power)
-    model = bayes.Model.of(PARAMETERS, LEVELS, power, bayes.STEP_S)
+    model = jump_diffusion.Model.of(PARAMETERS, LEVELS, power, jump_diffusion.STEP_S)
     past, future = model.messages(blocks)
     used = blocks.stretch[:, 0] >= 0
     found = model.smoothed(past, future, blocks)[used, 0]
@@ -148,7 +149,7 @@ def test_forward_backward_is_the_brute_force_posterior(power: int) -> None:
 
 def test_the_held_out_score_is_the_brute_force_prediction() -> None:
     blocks, steps = small_blocks(1), 3
-    model = bayes.Model.of(PARAMETERS, LEVELS, 1, bayes.STEP_S, steps)
+    model = jump_diffusion.Model.of(PARAMETERS, LEVELS, 1, jump_diffusion.STEP_S, steps)
     whole = np.flatnonzero(blocks.filled[:, 0] == 1)
     expected = []
     for i in whole:
@@ -159,13 +160,13 @@ def test_the_held_out_score_is_the_brute_force_prediction() -> None:
 
 
 def test_the_transition_of_two_steps_is_that_of_one_step_twice() -> None:
-    once, twice = (bayes.transition(np.array([3.0]), np.array([0.3]), LEVELS, t)[0] for t in (0.01, 0.02))
+    once, twice = (jump_diffusion.transition(np.array([3.0]), np.array([0.3]), LEVELS, t)[0] for t in (0.01, 0.02))
     np.testing.assert_allclose(once @ once, twice, atol=1e-12)
 
 
 def test_quantiles_of_an_even_posterior_are_even() -> None:
     posterior = np.full((1, 1, 12), 1 / 12)
-    low, high = bayes.quantiles(posterior, LEVELS, (0.25, 0.75))
+    low, high = jump_diffusion.quantiles(posterior, LEVELS, (0.25, 0.75))
     spacing = LEVELS[0, 1] - LEVELS[0, 0]
     assert np.log(low[0, 0]) == pytest.approx(LEVELS[0, 0] + 2.5 * spacing)
     assert np.log(high[0, 0]) == pytest.approx(LEVELS[0, 0] + 8.5 * spacing)
@@ -179,7 +180,7 @@ extreme = st.floats(min_value=-30, max_value=30).map(lambda exponent: 10.0**expo
 def test_the_filter_is_stable_for_any_parameter(diffusion: float, jump: float, shape: float) -> None:
     blocks = small_blocks(1)
     values = {"diffusion": diffusion, "jump": jump, "shape": shape}
-    model = bayes.Model.of({k: np.array([v]) for k, v in values.items()}, LEVELS, 1, bayes.STEP_S, 3)
+    model = jump_diffusion.Model.of({k: np.array([v]) for k, v in values.items()}, LEVELS, 1, jump_diffusion.STEP_S, 3)
     np.testing.assert_allclose(model.transition.sum(axis=2), 1, rtol=1e-9)
     past, future = model.messages(blocks)
     for posterior in (past, model.smoothed(past, future, blocks)):

@@ -8,7 +8,8 @@ import xarray as xr
 from scipy import signal as sps
 
 from myodrive.conditioning.ecg import find_heartbeats, subtract_heartbeats
-from myodrive.conditioning.emg import EmgConditioning, filter_emg, mains_notch, rectify_emg
+from myodrive.conditioning.emg import filter_emg, rectify_emg
+from myodrive.conditioning.options import EmgConditioning, mains_notch
 from myodrive.recording import make_signal
 
 RATE = 1000.0

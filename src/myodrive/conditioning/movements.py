@@ -13,8 +13,9 @@ import xarray as xr
 from jaxtyping import Float
 from scipy import signal as sps
 
-from myodrive.conditioning.emg import EmgConditioning, filter_emg, rectify_emg
+from myodrive.conditioning.emg import filter_emg, rectify_emg
 from myodrive.conditioning.kinematics import differentiate, low_pass, resample_to, uniform_clock
+from myodrive.conditioning.options import EmgConditioning
 from myodrive.errors import MyodriveError
 from myodrive.recording import Recording, sampling_rate
 

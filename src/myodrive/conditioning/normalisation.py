@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from pydantic import BaseModel, ConfigDict
 
-from myodrive.conditioning.emg import EmgConditioning
+from myodrive.conditioning.options import EmgConditioning
 from myodrive.errors import OptionError, SignalError
 from myodrive.recording import gap_free_runs, sampling_rate
 
@@ -30,7 +30,9 @@ class Normalisation(BaseModel):
     notes: tuple[str, ...] = ()
 
     @classmethod
-    def fit(cls, trials: Sequence[xr.DataArray], options: EmgConditioning, *, mvc: Sequence[xr.DataArray] = ()) -> Self:
+    def fit(
+        cls, trials: Sequence[xr.DataArray], options: EmgConditioning, *, mvc: Sequence[xr.DataArray] = ()
+    ) -> Normalisation:
         """Learn from rectified trials (time, muscle), or, relative to a maximum contraction, from the trials `mvc`.
 
         The scale relative to a maximum contraction is the largest mean rectified EMG over a window of `peak_window_s`

@@ -15,16 +15,17 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from myodrive.activation import Activation
-from myodrive.conditioning.emg import EmgConditioning
 from myodrive.conditioning.movements import find_cycles
+from myodrive.conditioning.options import EmgConditioning
 from myodrive.conditioning.quality import check_emg, mask_emg
 from myodrive.errors import MyodriveError, OptionError, SignalError
-from myodrive.estimator import Estimator, as_trials, estimators, versions
+from myodrive.estimator import Estimator, estimators, versions
 from myodrive.evaluation.result import MethodText, RecordingResult, StudyResult
 from myodrive.evaluation.scores import score_recording
 from myodrive.evaluation.summary import summarise, summarise_bursts
 from myodrive.io import StudyEntry, study_files
 from myodrive.recording import Recording, Study, data_hash
+from myodrive.trials import as_trials
 
 FAILURES = (MyodriveError, np.linalg.LinAlgError, FloatingPointError)  # of one method, which stop no other
 Step = Callable[[str, float, float], None]  # what is being done, steps done, steps in all

@@ -58,7 +58,6 @@ class BenchResult:
                 heading, justify="left" if heading == "estimator" else "right", no_wrap=heading != "estimator"
             )
         for row in self.rows:
-            failed = f" ({row['failed']} failed: {row['why']})" if row["failed"] else ""
             table.add_row(
                 row["estimator"],
                 _say(row["r2"], row["r2_sd"]),

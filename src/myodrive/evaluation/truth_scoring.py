@@ -14,9 +14,9 @@ from jaxtyping import Float
 
 from myodrive.activation import Activation
 from myodrive.errors import SignalError
-from myodrive.estimator import to_clock
 from myodrive.evaluation import metrics
 from myodrive.recording import Recording
+from myodrive.trials import to_clock
 
 SCORING_HZ = 100.0
 MAX_LAG_S = 0.25

@@ -9,8 +9,9 @@ from pydantic import Field
 from scipy import signal as sps
 
 from myodrive.errors import SignalError
-from myodrive.estimator import Context, Estimate, Estimator, EstimatorConfig, per_run
+from myodrive.estimator import Context, Estimate, Estimator, EstimatorConfig
 from myodrive.recording import sampling_rate
+from myodrive.trials import per_run
 
 ORDER = 4  # of each of the two passes, as in the published chains
 CAUSAL_ORDER = 2  # of the one pass: order 4 lags almost twice as long

@@ -230,7 +230,7 @@ def promised_format(path: Path) -> str:
 
 def _binary_format(head: bytes, path: Path) -> str:
     from myodrive.io.c3d import is_c3d
-    from myodrive.io.hdf5 import MAGIC
+    from myodrive.io.hdf5_file import MAGIC
 
     if head[:10] == b"MATLAB 5.0":
         return "matlab"

@@ -10,10 +10,10 @@ import numpy as np
 
 from myodrive.errors import FileError
 from myodrive.io.arrays import recording_from_arrays
-from myodrive.io.opening import AS_FOUND, Choice, budget, check_path, file_hash, too_large
+from myodrive.io.hdf5_file import check_size, opened, visit
+from myodrive.io.opening import AS_FOUND, Choice, check_path, file_hash
 from myodrive.recording import Recording, Source
 
-MAGIC = b"\x89HDF\r\n\x1a\n"
 _RATE_ATTRIBUTES = ("rate_hz", "rate", "fs", "sampling_rate", "sampling_frequency", "sfreq")
 _LABEL_ATTRIBUTES = ("labels", "channels", "channel_names", "names", "muscles", "columns")
 _UNIT_ATTRIBUTES = ("units", "unit")
@@ -44,53 +44,16 @@ def read_hdf5(path: str | Path, choice: Choice = AS_FOUND) -> Recording:
         if isinstance(item, h5py.Dataset) and item.dtype.kind in "fiubOS" and item.dtype.names is None:
             arrays[name] = _plain(item[()])
 
-    with _opened(path) as file:
+    with opened(path) as file:
         if "nwb_version" in file.attrs:
-            from myodrive.io.nwb import read_nwb
+            from myodrive.io.nwb import read_nwb  # an optional package: only where it is needed
 
             return read_nwb(path, choice)
         if "myodrive_format" in file.attrs:
             raise FileError("was written by myodrive, and is cut short or was changed since.", where=path)
         collect("", file)
-        _visit(path, file, collect)
+        visit(path, file, collect)
     return recording_from_arrays(arrays, choice, name=path.name, source=Source(path.name, file_hash(path), "hdf5"))
-
-
-def check_size(path: Path) -> None:
-    """Refuse a file whose datasets would fill the memory, before any is loaded: their shapes are only claims."""
-    total = 0
-
-    def add(_: str, item: h5py.Dataset | h5py.Group) -> None:
-        nonlocal total
-        if isinstance(item, h5py.Dataset):
-            total += item.nbytes
-
-    with _opened(path) as file:
-        _visit(path, file, add)
-    if total > budget(path):
-        raise too_large(path)
-
-
-def damaged(path: Path, error: Exception) -> FileError:
-    """The refusal of a file that the HDF5 library cannot read."""
-    said = " ".join(str(error).split())[:120] or type(error).__name__
-    return FileError(f"is damaged or cut short and cannot be read ({said}).", where=path, remedy="Copy it again.")
-
-
-def _opened(path: Path) -> h5py.File:
-    try:
-        return h5py.File(path, "r")
-    except (OSError, RuntimeError, KeyError, ValueError) as error:
-        raise damaged(path, error) from error
-
-
-def _visit(path: Path, file: h5py.File, function: Any) -> None:
-    try:
-        file.visititems(function)
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError, UnicodeDecodeError, OverflowError) as error:
-        if isinstance(error, FileError):
-            raise
-        raise damaged(path, error) from error
 
 
 def _plain(value: Any) -> Any:

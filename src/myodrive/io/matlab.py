@@ -15,7 +15,7 @@ import numpy as np
 from myodrive.errors import FileError, MyodriveError
 from myodrive.io.arrays import recording_from_arrays
 from myodrive.io.channels import UNKNOWN, Channels, make_signals
-from myodrive.io.hdf5 import check_size
+from myodrive.io.hdf5_file import check_size
 from myodrive.io.opening import AS_FOUND, Choice, budget, check_path, file_hash, too_large
 from myodrive.io.packing import MARK, pack
 from myodrive.recording import Recording, Source, make_events

@@ -20,7 +20,7 @@ import xarray as xr
 
 from myodrive.activation import Activation
 from myodrive.errors import FileError, MyodriveError
-from myodrive.io.hdf5 import damaged
+from myodrive.io.hdf5_file import damaged
 from myodrive.io.opening import check_path
 from myodrive.io.packing import describe_origin, plain_json, restore_origin
 from myodrive.recording import Recording, Study

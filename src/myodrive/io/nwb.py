@@ -18,7 +18,7 @@ from pynwb.file import Subject
 
 from myodrive.errors import FileError, MyodriveError, SignalError
 from myodrive.io.channels import UNKNOWN, Channels, check_number, make_signals, spell_unit
-from myodrive.io.hdf5 import check_size
+from myodrive.io.hdf5_file import check_size
 from myodrive.io.opening import AS_FOUND, Choice, check_path, file_hash
 from myodrive.recording import Recording, Source, is_uniform, make_events, sampling_rate
 from myodrive.safe_write import safe_write

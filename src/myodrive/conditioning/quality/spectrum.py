@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from myodrive.conditioning.quality_types import Channel, Finding
+from myodrive.conditioning.quality.types import Channel, Finding
 
 MAINS_HZ = (50.0, 60.0)
 MAINS_SHARE = 0.1  # of the power between 20 and 450 Hz: below it the estimate of the line itself is as uncertain

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 import numpy as np
 import xarray as xr
 
-from myodrive.conditioning.quality_noise import burstiness, judge_noise
-from myodrive.conditioning.quality_spectrum import find_drift, find_mains, find_rate, find_unfiltered
-from myodrive.conditioning.quality_types import Channel, Finding, in_volts
-from myodrive.conditioning.quality_waveform import find_artefacts, find_envelope_artefacts, find_saturated
+from myodrive.conditioning.quality.noise import burstiness, judge_noise
+from myodrive.conditioning.quality.spectrum import find_drift, find_mains, find_rate, find_unfiltered
+from myodrive.conditioning.quality.types import Channel, Finding, in_volts
+from myodrive.conditioning.quality.waveform import find_artefacts, find_envelope_artefacts, find_saturated
 from myodrive.recording import gap_free_runs, sampling_rate
 
 SHORTEST_S = 0.25  # below this a spectrum has no line at 50 Hz to tell from its neighbours

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.ndimage import binary_dilation, binary_propagation
 
-from myodrive.conditioning.quality_types import Channel, Finding, moving_mean
+from myodrive.conditioning.quality.types import Channel, Finding, moving_mean
 
 CLIPPED = 1e-3  # share of samples at the rails that is reported
 CLIPPED_ALL = 0.05  # share that is masked: the 95th percentile, by which amplitude is scaled, is then the rail itself

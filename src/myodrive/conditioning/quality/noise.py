@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import signal as sps
 
-from myodrive.conditioning.quality_types import Channel, Finding, in_volts
+from myodrive.conditioning.quality.types import Channel, Finding, in_volts
 
 LOWEST_RATE_HZ = 820.0  # below it the upper band is not there
 EMG_TILT = 0.25  # density at 300–400 Hz to density at 60–150 Hz; surface EMG .001 to .15, fine wires up to .3
