@@ -20,8 +20,11 @@ TINY = {
 }  # fmt: skip
 
 
+create = jax.jit(Network.create, static_argnums=0)  # array by array it takes longer
+
+
 def network(seed=0):
-    return Network.create(SIZES, jnp.zeros((2, 3)), jax.random.PRNGKey(seed))
+    return create(SIZES, jnp.zeros((2, 3)), jax.random.PRNGKey(seed))
 
 
 def batch(seed=0):

@@ -11,8 +11,8 @@ from myodrive.from_emg.lfads.objective import FLOOR, kl_of_initial, kl_of_inputs
 SIZES = Sizes(n_muscle=2, ic_encoder=3, ci_encoder=3, controller=4, generator=5, n_initial=3, n_input=2, n_factor=2)
 
 
-def network(seed=0):
-    return Network.create(SIZES, jnp.zeros((2, 2)), jax.random.PRNGKey(seed))
+def network():
+    return jax.jit(Network.create, static_argnums=0)(SIZES, jnp.zeros((2, 2)), jax.random.PRNGKey(0))
 
 
 def test_above_the_floor_the_density_is_the_gamma_density_of_scipy():

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Int, PyTree, UInt32
 
 from myodrive.errors import OptionError
@@ -62,7 +63,7 @@ class State(NamedTuple):
 
     weights: PyTree
     average: PyTree  # of the weights over the last steps; what is validated and kept
-    optimiser: PyTree
+    optimiser: PyTree  # over all weights as one vector
     key: UInt32[Array, "*member 2"]
     step: Int[Array, "*member"]
     skipped: Int[Array, "*member"]  # steps whose loss or gradient was not finite
@@ -71,30 +72,40 @@ class State(NamedTuple):
     def start(cls, weights: PyTree, key: UInt32[Array, "2"]) -> State:
         weights = jax.tree.map(lambda w: jnp.asarray(w, w.dtype), weights)  # no weak types: they would compile twice
         zero = jnp.zeros((), jnp.int32)
-        return cls(weights, weights, OPTIMISER.init(weights), key, zero, zero)
+        return cls(weights, weights, OPTIMISER.init(ravel_pytree(weights)[0]), key, zero, zero)
 
 
 @partial(jax.jit, static_argnames=("task", "n_steps"))
 def run_steps(
     task: Task, state: State, hyper: Hyperparameters, data: PyTree, n_steps: int
 ) -> tuple[State, dict[str, Array]]:
-    """Take some training steps in one scan; the terms of the loss come back averaged over the steps that counted."""
-    state, terms = jax.lax.scan(lambda s, _: _step(task, s, hyper, data), state, length=n_steps)
+    """Take some training steps in one scan; the terms of the loss come back averaged over the steps that counted.
+
+    Within it the weights are one vector: the arithmetic of a step, written out for every array of a network, takes
+    longer to compile than the loss does.
+    """
+    weights, as_tree = ravel_pytree(state.weights)
+    flat = state._replace(weights=weights, average=ravel_pytree(state.average)[0])
+    flat, terms = jax.lax.scan(lambda s, _: _step(task, as_tree, s, hyper, data), flat, length=n_steps)
+    state = flat._replace(weights=as_tree(flat.weights), average=as_tree(flat.average))
     return state, {name: jnp.nanmean(jnp.where(jnp.isfinite(v), v, jnp.nan)) for name, v in terms.items()}
 
 
-def _step(task: Task, state: State, hyper: Hyperparameters, data: PyTree) -> tuple[State, dict[str, Array]]:
+def _step(
+    task: Task, as_tree: Callable[[Array], PyTree], state: State, hyper: Hyperparameters, data: PyTree
+) -> tuple[State, dict[str, Array]]:
     key, key_batch, key_loss = jax.random.split(state.key, 3)
     batch = task.draw(data, key_batch)
     loss = jax.value_and_grad(task.loss, has_aux=True)
-    (total, terms), gradient = loss(state.weights, batch, hyper, key_loss, state.step)
-    finite = jnp.isfinite(total + sum(jnp.sum(g) for g in jax.tree.leaves(gradient)))
+    (total, terms), slopes = loss(as_tree(state.weights), batch, hyper, key_loss, state.step)
+    gradient, _ = ravel_pytree(slopes)
+    finite = jnp.isfinite(total + jnp.sum(gradient))
     change, optimiser = OPTIMISER.update(gradient, state.optimiser)
     fall = 0.5 + 0.5 * jnp.cos(jnp.pi * jnp.minimum(state.step / hyper.decay_steps, 1.0))
     rate = hyper.learning_rate * (LAST_RATE + (1 - LAST_RATE) * fall)
-    weights = jax.tree.map(lambda w, c: w - rate * c, state.weights, change)
+    weights = state.weights - rate * change
     decay = jnp.minimum(AVERAGE, (1.0 + state.step) / (10.0 + state.step))
-    average = jax.tree.map(lambda a, w: decay * a + (1 - decay) * w, state.average, weights)
+    average = decay * state.average + (1 - decay) * weights
     old = (state.weights, state.average, state.optimiser)
     kept = jax.tree.map(lambda new, before: jnp.where(finite, new, before), (weights, average, optimiser), old)
     return State(kept[0], kept[1], kept[2], key, state.step + 1, state.skipped + ~finite), {"loss": total, **terms}

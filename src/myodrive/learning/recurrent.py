@@ -32,14 +32,9 @@ class GRU(eqx.Module):
     @classmethod
     def create(cls, n_input: int, n_state: int, key: PRNGKeyArray) -> GRU:
         """Normal weights with variance 1 / fan-in; both gates start open to the past (bias 1)."""
-        key_input, key_state = jax.random.split(key)
+        weights = normal_weights(key, n_input + n_state, 3 * n_state)
         bias = jnp.concatenate([jnp.ones(2 * n_state), jnp.zeros(n_state)])
-        return cls(
-            normal_weights(key_input, n_input, 3 * n_state, n_input + n_state),
-            normal_weights(key_state, n_state, 3 * n_state, n_input + n_state),
-            bias,
-            jnp.zeros(n_state),
-        )
+        return cls(weights[:n_input], weights[n_input:], bias, jnp.zeros(n_state))
 
     def initial(self, n_batch: int) -> Float[Array, "batch state"]:
         return jnp.zeros((n_batch, self.bias_state.shape[-1]))
@@ -75,13 +70,9 @@ class LSTM(eqx.Module):
     @classmethod
     def create(cls, n_input: int, n_state: int, key: PRNGKeyArray) -> LSTM:
         """Normal weights with variance 1 / fan-in; the forget gate starts open (bias 1)."""
-        key_input, key_state = jax.random.split(key)
+        weights = normal_weights(key, n_input + n_state, 4 * n_state)
         bias = jnp.zeros(4 * n_state).at[n_state : 2 * n_state].set(1.0)
-        return cls(
-            normal_weights(key_input, n_input, 4 * n_state, n_input + n_state),
-            normal_weights(key_state, n_state, 4 * n_state, n_input + n_state),
-            bias,
-        )
+        return cls(weights[:n_input], weights[n_input:], bias)
 
     def initial(self, n_batch: int) -> Float[Array, "batch both"]:
         return jnp.zeros((n_batch, self.bias.shape[-1] // 2))
@@ -105,9 +96,9 @@ class LSTM(eqx.Module):
 Cell = GRU | LSTM
 
 
-def normal_weights(key: PRNGKeyArray, n_input: int, n_output: int, fan_in: int | None = None) -> Float[Array, "i o"]:
-    """Normal draws with variance 1 / fan-in (by default the number of inputs)."""
-    return jax.random.normal(key, (n_input, n_output)) / jnp.sqrt(fan_in or n_input)
+def normal_weights(key: PRNGKeyArray, n_input: int, n_output: int) -> Float[Array, "i o"]:
+    """Normal draws with variance 1 / fan-in, the number of inputs."""
+    return jax.random.normal(key, (n_input, n_output)) / jnp.sqrt(n_input)
 
 
 def remat_scan(step: Callable, carry: object, inputs: object, *, reverse: bool = False) -> tuple:

@@ -40,6 +40,8 @@ Scale = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 
 
+_create = jax.jit(Network.create, static_argnums=0)
+
 LEAST_HALF_WIDTH = 0.01  # of a muscle's root mean square: near rest no estimate is sharper, whatever it claims
 
 
@@ -164,8 +166,7 @@ class LFADS(Estimator):
             as_windows(together, self.centre_, self.scale_, s, self.window_) for s in (parts.training, parts.validation)
         )
         seeds = jax.random.split(jax.random.PRNGKey(config.seed), 3)
-        create = jax.jit(partial(Network.create, self._sizes()))
-        start = create(jnp.asarray(null_density(together), jnp.float32), seeds[0])
+        start = _create(self._sizes(), jnp.asarray(null_density(together), jnp.float32), seeds[0])
         steps = max(20, -(-len(parts.training) // (self.window_ * config.batch_size)))
         options = LoopOptions(
             n_epochs=config.max_epochs,

@@ -146,11 +146,11 @@ def encode(
 
 def decode(net: Network, code: Encoded, key: PRNGKeyArray, drop: Dropout) -> Decoded:
     """Draw an initial condition and inputs from the posterior and run the generator."""
-    key_initial, key_input = jax.random.split(key)
     n_time, n_batch = code.context.shape[:2]
-    draw = jax.random.normal(key_initial, code.initial_mean.shape)
-    generator = net.to_generator(code.initial_mean + jnp.sqrt(code.initial_variance) * draw)
-    noise = jax.random.normal(key_input, (n_time, n_batch, net.prior_log_tau.shape[-1]))
+    n_initial, n_input = net.prior_mean.shape[-1], net.prior_log_tau.shape[-1]
+    normal = jax.random.normal(key, (n_batch, n_initial + n_time * n_input))  # one draw: each costs compilation
+    generator = net.to_generator(code.initial_mean + jnp.sqrt(code.initial_variance) * normal[:, :n_initial])
+    noise = jnp.moveaxis(normal[:, n_initial:].reshape(n_batch, n_time, n_input), 0, 1)
     to_factor = net.to_factor / jnp.linalg.norm(net.to_factor, axis=0, keepdims=True)
     controller = jnp.broadcast_to(net.controller_start, (n_batch, net.controller_start.shape[-1]))
 
@@ -182,8 +182,8 @@ class Dropout(NamedTuple):
     @classmethod
     def draw(cls, net: Network, n_batch: int, rate: Array | float, key: PRNGKeyArray) -> Dropout:
         sizes = [2 * net.ic_past.bias_state.size, 2 * net.ci_past.bias_state.size, net.generator.bias_state.size]
-        keys = jax.random.split(key, 3)
-        return cls(*(jax.random.bernoulli(k, 1 - rate, (n_batch, n)) / (1 - rate) for k, n in zip(keys, sizes)))
+        kept = (jax.random.uniform(key, (n_batch, sum(sizes))) >= rate) / (1 - rate)
+        return cls(*jnp.split(kept, [sizes[0], sizes[0] + sizes[1]], axis=-1))
 
 
 NO_DROPOUT = Dropout(*(jnp.ones((1, 1)) for _ in range(3)))

@@ -73,10 +73,11 @@ def log_gamma_density(
 def log_gamma_below(log_shape: Array, log_x: Array) -> Array:
     """``log P(α, x)`` by its series ``x^α e^{−x} / Γ(α + 1) · Σ x^k / ((α + 1) … (α + k))``: terms of one sign."""
     shape, x = jnp.exp(log_shape), jnp.exp(log_x)
-    term = total = jnp.ones_like(x)
-    for k in range(1, SERIES):
-        term = term * x / (shape + k)
-        total = total + term
+
+    def inwards(total: Array, k: Array) -> tuple[Array, None]:  # 1 + x/(α+1) · (1 + x/(α+2) · (…)), the last first
+        return 1 + x / (shape + k) * total, None
+
+    total, _ = jax.lax.scan(inwards, jnp.ones_like(x), jnp.arange(1.0, SERIES), reverse=True)
     return shape * log_x - x - gammaln(shape) - log_shape + jnp.log(total)
 
 
@@ -92,12 +93,12 @@ def hide(
     can be copied from one to another within a step, but not across a block. Every window draws its own share between
     none and twice the rates: a network that never met a window in full would not trust one as much as it may.
     """
-    n_time, n_batch, _ = shape
-    keys = jax.random.split(key, 4)
-    much = 2 * jax.random.uniform(keys[3], (n_batch, 1))
-    single = jax.random.bernoulli(keys[0], jnp.minimum(much * rate, 0.95), shape)
-    blocks = jax.random.bernoulli(keys[1], jnp.minimum(much[:, 0] * block_rate, 0.95), (n_time // block + 2, n_batch))
-    phase = jax.random.randint(keys[2], (n_batch,), 0, block)
+    n_time, n_batch, n_muscle = shape
+    # Every draw is compiled into code of its own, so there is one, as large as all.
+    uniform = jax.random.uniform(key, (n_time + n_time // block + 4, n_batch, n_muscle))
+    much, phase = 2 * uniform[-1, :, 0], jnp.floor(block * uniform[-2, :, 0]).astype(int)
+    single = uniform[:n_time] < jnp.minimum(much * rate, 0.95)[:, None]
+    blocks = uniform[n_time:-2, :, 0] < jnp.minimum(much * block_rate, 0.95)
     which = (jnp.arange(n_time)[:, None] + phase) // block
     return single | jnp.take_along_axis(blocks, which, axis=0)[:, :, None]
 
@@ -159,7 +160,8 @@ class LFADSTask:
 
     def draw(self, data: Windows, key: PRNGKeyArray) -> Batch:
         """Windows that start anywhere in the training blocks."""
-        return take(data, data.starts[jax.random.randint(key, (self.batch_size,), 0, data.n_starts)], self.n_time)
+        place = jnp.floor(jax.random.uniform(key, (self.batch_size,)) * data.n_starts).astype(int)
+        return take(data, data.starts[place], self.n_time)
 
     def loss(
         self, weights: Network, batch: Batch, hyper: Hyperparameters, key: PRNGKeyArray, step: Array
