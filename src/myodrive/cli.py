@@ -182,7 +182,12 @@ def demo(
 @bench.command("truth")
 def bench_truth(
     quick: Annotated[bool, typer.Option("--quick", help="A first look, within a minute.")] = False,
-    method: Annotated[str, typer.Option("--method", "-m", help="Methods, comma-separated, or 'all'.")] = "all",
+    method: Annotated[str, typer.Option("--method", "-m", help="Rows, comma-separated, or 'all'.")] = "all",
+    scenario: Annotated[str, typer.Option(help="Scenarios, comma-separated, or 'all'.")] = "all",
+    seeds: Annotated[int | None, typer.Option(help="How many: 0, 1, 2, … [default: 10]")] = None,
+    snr_db: Annotated[list[float] | None, typer.Option(help="May be repeated. [default: 10, 20, 30]")] = None,
+    n_muscles: Annotated[list[int] | None, typer.Option(help="May be repeated. [default: 4, 8, 16]")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="An option of a method: lfads.minutes=5")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the rows as JSON.")] = None,
     folder: Annotated[Path, typer.Option(help="Where finished recordings are kept, to resume from.")] = Path(
         "myodrive-results/bench-truth"
@@ -191,10 +196,18 @@ def bench_truth(
     """Score every estimator on simulated recordings whose activation is known."""
     from myodrive.evaluation.truth_bench import run_truth_bench
 
-    methods = None if method == "all" else [m.strip() for m in method.split(",")]
     with _progress() as step:
         result = run_truth_bench(
-            quick=quick, methods=methods, folder=None if quick else folder, json_path=json_file, progress=step
+            quick=quick,
+            methods=None if method == "all" else method.split(","),
+            scenarios=None if scenario == "all" else scenario.split(","),
+            seeds=None if seeds is None else range(seeds),
+            snr_db=snr_db,
+            n_muscles=n_muscles,
+            settings=_settings(set_ or []),
+            folder=None if quick else folder,
+            json_path=json_file,
+            progress=step,
         )
     _console().print(result.table())
 
