@@ -54,9 +54,6 @@ def main() -> None:
     except MyodriveError as error:
         print(f"myodrive: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("myodrive: stopped. Nothing half-written is left.", file=sys.stderr)
-        sys.exit(130)
 
 
 def _version(wanted: bool) -> bool:
@@ -220,10 +217,16 @@ def _run(options: dict[str, Any], out: Path | None, summary: bool, open_: bool =
     folder = out or Path("myodrive-results") / Path(job.files[0]).resolve().name.split(".")[0]
     refuse_foreign_folder(folder)
     unfinished = folder.with_name(f"{folder.name}.unfinished")
-    with _progress() as step:
-        result = run_job(job, step, unfinished=unfinished)
-        step("report", 1, 1)
-        write_results(result, folder, summary=summary)
+    try:
+        with _progress() as step:
+            result = run_job(job, step, unfinished=unfinished)
+            step("report", 1, 1)
+            write_results(result, folder, summary=summary)
+    except KeyboardInterrupt:
+        print(
+            "myodrive: stopped; no results were written. The same command goes on with the training.", file=sys.stderr
+        )
+        raise typer.Exit(130) from None
     shutil.rmtree(unfinished, ignore_errors=True)
     _tell(result, folder)
     if open_:
