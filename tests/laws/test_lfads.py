@@ -1,5 +1,7 @@
 """What training a network must keep to: masks, resuming, repeating, saving; with networks of a few units."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 
 from myodrive.errors import OptionError, SignalError
 from myodrive.from_emg.lfads import LFADS
+from myodrive.from_emg.lfads.data import binned_stretches, unbinned
 from myodrive.from_emg.lfads.model import Network, Sizes
 from myodrive.from_emg.lfads.objective import FLOOR, Batch, Hyperparameters, LFADSTask, Windows, hide
 from myodrive.learning.loop import State, run_steps
@@ -20,7 +23,11 @@ TINY = {
 }  # fmt: skip
 
 
-create = jax.jit(Network.create, static_argnums=0)  # array by array it takes longer
+TASK = LFADSTask(n_time=8, batch_size=6, block=3)
+quick_jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})  # compiles fast, runs slowly
+create = quick_jit(Network.create, static_argnums=0)
+few_steps = partial(run_steps, TASK, n_steps=3)
+alone_steps = quick_jit(few_steps)
 
 
 def network(seed=0):
@@ -37,9 +44,6 @@ def windows():
     return Windows(emg, jnp.tile(jnp.log(emg), 2), jnp.ones_like(emg), jnp.arange(50), jnp.array(50))
 
 
-TASK = LFADSTask(n_time=8, batch_size=6, block=3)
-
-
 def recording(seconds=6, seed=0, n_muscle=3):
     rng = np.random.default_rng(seed)
     time = np.arange(round(1000 * seconds)) / 1000
@@ -53,15 +57,17 @@ def recording(seconds=6, seed=0, n_muscle=3):
 # -- coordinated dropout ---------------------------------------------------------------------------------------------
 
 
-@jax.jit
-def gradients(data):
-    """Of the loss by weights, by what the network is shown and by what is asked of it, with temporal shifts."""
+@quick_jit
+@partial(jax.grad, argnums=(0, 1, 2))
+def slopes(net, x, emg, present):
+    """With temporal shifts."""
     task = LFADSTask(n_time=8, batch_size=4, block=3, shift_bins=2)
+    return task.loss(net, Batch(emg, x, present), HYPER, jax.random.PRNGKey(3), jnp.array(9))[0]
 
-    def loss(net, x, emg):
-        return task.loss(net, Batch(emg, x, data.present), HYPER, jax.random.PRNGKey(3), jnp.array(9))[0]
 
-    return jax.grad(loss, argnums=(0, 1, 2))(network(), data.x, data.emg)
+def gradients(data):
+    """Of the loss by weights, by what the network is shown and by what is asked of it."""
+    return slopes(network(), data.x, data.emg, data.present)
 
 
 def test_no_sample_is_both_shown_to_the_network_and_asked_of_it():
@@ -96,9 +102,9 @@ def test_two_members_in_one_program_are_two_single_runs():
     members = [State.start(network(i), jax.random.PRNGKey(i)) for i in range(2)]
     hypers = [HYPER._replace(learning_rate=r) for r in rates]
     together, hyper = (jax.tree.map(lambda *a: jnp.stack(a), *pair) for pair in (members, hypers))
-    both, _ = jax.vmap(lambda s, h: run_steps(TASK, s, h, windows(), 3))(together, hyper)
+    both, _ = quick_jit(jax.vmap(few_steps, (0, 0, None)))(together, hyper, windows())
     for i in range(2):
-        alone, _ = run_steps(TASK, members[i], hypers[i], windows(), 3)
+        alone, _ = alone_steps(members[i], hypers[i], windows())
         for a, b in zip(jax.tree.leaves(both), jax.tree.leaves(alone)):
             np.testing.assert_allclose(a[i], b, rtol=2e-3, atol=2e-5)
 
@@ -106,7 +112,7 @@ def test_two_members_in_one_program_are_two_single_runs():
 def test_a_step_that_is_not_finite_is_counted_and_leaves_the_weights_as_they_were():
     broken = windows()._replace(emg=jnp.full((60, 3), jnp.nan))
     start = State.start(network(), jax.random.PRNGKey(0))
-    end, _ = run_steps(TASK, start, HYPER, broken, 3)
+    end, _ = alone_steps(start, HYPER, broken)
     assert int(end.skipped) == 3 and int(end.step) == 3
     for one, other in zip(jax.tree.leaves(start.weights), jax.tree.leaves(end.weights)):
         np.testing.assert_array_equal(one, other)
@@ -185,3 +191,10 @@ def test_the_interval_holds_the_estimate(fitted):
 def test_a_recording_too_short_to_learn_from_is_refused_in_words():
     with pytest.raises(SignalError, match="too short for a network"):
         LFADS(**TINY).fit(recording(seconds=0.3))
+
+
+def test_binning_and_unbinning_leave_a_ramp_where_it_was():
+    ramp = make_signal(np.arange(90.0)[:, None], ("time", "muscle"), {"muscle": ["m0"]}, units="V", rate_hz=500)
+    ((run, binned),) = binned_stretches(ramp, 10)
+    back = unbinned(binned, run.stop - run.start, 10)
+    np.testing.assert_allclose(back[5:-5, 0], np.arange(90.0)[5:-5], atol=1e-9)  # level beyond the outermost middles
