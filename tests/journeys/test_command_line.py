@@ -12,7 +12,7 @@ import pytest
 from scipy.signal import butter, sosfilt
 
 from myodrive import cli, read, write
-from myodrive.recording import Recording, make_signal
+from myodrive.recording import Recording, make_signal, sampling_rate
 
 RATE_HZ = 1000.0
 
@@ -156,3 +156,28 @@ def test_every_name_of_the_table_of_contents_can_be_imported() -> None:
     import myodrive
 
     assert [name for name in myodrive.__all__ if getattr(myodrive, name, None) is None] == []
+
+
+def test_times_in_milliseconds_are_read_where_the_column_says_so_and_refused_where_it_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = write(bursts(), tmp_path / "walk.csv").read_text().splitlines()
+    in_ms = [f"{1000 * float(time):g},{rest}" for time, rest in (row.split(",", 1) for row in rows[1:])]
+    labels = rows[0].split(",", 1)[1]
+    (tmp_path / "said.csv").write_text("\n".join([f"time_ms,{labels}", *in_ms]))
+    (tmp_path / "unsaid.csv").write_text("\n".join([f"time,{labels}", *in_ms]))
+    assert sampling_rate(read(tmp_path / "said.csv")["emg"]) == pytest.approx(RATE_HZ)
+    assert run("estimate", tmp_path / "unsaid.csv", "-m", "low-pass", monkeypatch=monkeypatch) == 2
+    assert "unsaid.csv" in (said := capsys.readouterr().err) and "--rate-hz" in said
+
+
+def test_nothing_is_computed_for_results_that_cannot_be_written_and_no_estimate_is_no_success(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write(bursts(), tmp_path / "walk.csv")
+    assert run("estimate", file, "-m", "low-pass", "-o", file / "results", monkeypatch=monkeypatch) == 2
+    assert "walk.csv" in (said := capsys.readouterr().err) and "--out" in said
+    assert run("estimate", file, "-m", "low-pass", "--relative-to", "mvc", monkeypatch=monkeypatch) == 2
+    out = tmp_path / "out"
+    assert run("estimate", file, "-m", "low-pass", "--notch", "900", "-o", out, monkeypatch=monkeypatch) == 1
+    assert "no method gave an estimate" in capsys.readouterr().err

@@ -163,3 +163,14 @@ def test_an_envelope_with_negative_samples_and_a_silent_one_are_told() -> None:
     envelope.values[:, 0] *= 0.01
     envelope.values[:, 1] *= np.sign(np.random.default_rng(0).normal(size=envelope.sizes["time"]))
     assert {("m0", "silent"), ("m1", "stage")} == kinds(envelope)
+
+
+def test_gaps_that_all_channels_share_are_told_once_for_the_recording() -> None:
+    emg = simulated()
+    emg.values[2000:2100] = np.nan
+    assert kinds(emg) == {("", "missing")}
+
+
+def test_a_clock_in_milliseconds_is_told_and_nothing_else_is_judged_by_it() -> None:
+    emg = simulated()
+    assert {kind for _, kind in kinds(emg.assign_coords(time=1000 * emg.time.values))} == {"rate"}

@@ -135,9 +135,10 @@ def _sections(options: EmgConditioning, rate: float, heart: bool) -> Float[np.nd
     wanted += [(k, f) for k, f in (("high-pass", highpass), ("low-pass", options.lowpass_hz)) if f]
     for kind, frequency in wanted:
         if frequency >= rate / 2:
+            envelope = "If this is an envelope already, say so: --already envelope (stage='envelope' in Python)."
             raise SignalError(
                 f"the {kind} filter at {frequency:g} Hz needs a sampling rate above {2 * frequency:g} Hz, and this is {rate:g} Hz.",
-                remedy="If this is an envelope already, say so: --already envelope (stage='envelope' in Python).",
+                remedy="Leave it out: what it removes is not in this recording." if kind == "notch" else envelope,
             )
     if highpass and options.lowpass_hz and highpass >= options.lowpass_hz:
         raise OptionError(f"the high-pass at {highpass:g} Hz is not below the low-pass at {options.lowpass_hz:g} Hz.")

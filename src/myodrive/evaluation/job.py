@@ -18,13 +18,14 @@ from myodrive.activation import Activation
 from myodrive.conditioning.movements import find_cycles
 from myodrive.conditioning.options import EmgConditioning
 from myodrive.conditioning.quality import check_emg, mask_emg
+from myodrive.conditioning.quality.check import SLOWEST_HZ
 from myodrive.errors import MyodriveError, OptionError, SignalError
 from myodrive.estimator import Estimator, estimators, versions
 from myodrive.evaluation.result import MethodText, RecordingResult, StudyResult
 from myodrive.evaluation.scores import score_recording
 from myodrive.evaluation.summary import summarise, summarise_bursts
 from myodrive.io import StudyEntry, study_files
-from myodrive.recording import Recording, Study, data_hash
+from myodrive.recording import Recording, Study, data_hash, sampling_rate
 from myodrive.trials import as_trials
 
 FAILURES = (MyodriveError, np.linalg.LinAlgError, FloatingPointError)  # of one method, which stop no other
@@ -73,6 +74,10 @@ def run_job(
         If there is nothing to read, or the only file cannot be used.
     """
     chosen = _methods(options)
+    if options.conditioning.relative_to == "mvc" and not options.mvc:
+        raise OptionError(
+            "relative to a maximum contraction, but none is given.", where="--mvc", remedy="Add --mvc FILE."
+        )
     entries = list(study_files([Path(f) for f in options.files]))
     total = len(entries) * (1 + len(chosen))
     recordings, failed = _read_all(entries, options, step, total)
@@ -96,6 +101,10 @@ def run_job(
             if text is not None:
                 texts.setdefault(name, []).append(text)
             done += len(group)
+    for result in results:
+        if not result.estimates:
+            why = " ".join(dict.fromkeys(result.skipped.values()))
+            failed[result.recording.label] = f"{result.recording.label}: no method gave an estimate: {why}"
     step("scores", done, total)
     for i, result in enumerate(results):
         results[i] = _scored(result)
@@ -151,6 +160,11 @@ def _read(entry: StudyEntry, options: JobOptions) -> Recording:
     if not recording.source.path:  # what was simulated has no file of its own before
         recording = recording.replace(source=dataclasses.replace(recording.source, path=entry.path.name))
     emg = as_trials(recording)[0]  # no EMG, or next to nothing of it, is refused here
+    if (rate := sampling_rate(emg)) < SLOWEST_HZ:
+        raise SignalError(
+            f"its clock says {rate:g} Hz, and no EMG is recorded so slowly.",
+            remedy="If its times are milliseconds, call the column 'time (ms)', or say the rate: --rate-hz 1000.",
+        )
     if not emg.notnull().any():
         raise SignalError(
             f"every sample of its {emg.sizes['muscle']} EMG channels is missing ({', '.join(map(str, emg.muscle.values))}).",

@@ -246,7 +246,7 @@ def _timed_group(
     table: TextTable, time_column: int, columns: Sequence[int], choice: Choice, where: Path
 ) -> tuple[Channels, list[str]]:
     seconds = table.values[:, time_column]
-    if re.search(r"\bm(illi)?s(ec)?", f"{table.labels[time_column]} {table.units[time_column]}", re.I):
+    if re.search(r"(?<![a-z])m(illi)?s(ec)?", f"{table.labels[time_column]} {table.units[time_column]}", re.I):
         seconds = seconds / 1000
     known = np.isfinite(seconds)
     n_rows = int(np.flatnonzero(known)[-1]) + 1 if known.any() else 0

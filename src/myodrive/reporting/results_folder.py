@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -44,7 +45,15 @@ def write_results(result: StudyResult, folder: Path, *, summary: bool = False) -
 
 
 def refuse_foreign_folder(folder: Path) -> None:
-    """Raise `OptionError` where writing results would replace anything that an earlier run did not write."""
+    """Raise `OptionError` where results cannot be written, or would replace what no earlier run wrote."""
+    above = next(parent for parent in folder.absolute().parents if parent.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        what = "nothing may be written there" if above.is_dir() else "that is a file"
+        raise OptionError(
+            f"cannot be made in {above.name or above}: {what}.",
+            where=str(folder),
+            remedy="Choose another folder with --out.",
+        )
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / "run.json").exists()):
         raise OptionError(
             "is there already and holds something other than earlier results.",

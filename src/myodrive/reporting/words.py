@@ -263,7 +263,8 @@ def methods_paragraphs(result: StudyResult, has_cycles: bool) -> tuple[list[Mark
     if has_cycles:
         paragraphs.append(
             Markup(
-                "Cycles were stretched to 0–100 % of their own length; averages are shown with one standard deviation."
+                "Cycles, from the recording's events or, without any, from the repetition of its signals, were stretched "
+                "to 0–100 % of their own length; averages are shown with one standard deviation."
             )
         )
     return paragraphs, [linked(s) for s in sources]

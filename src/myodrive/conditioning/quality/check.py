@@ -16,6 +16,7 @@ from myodrive.conditioning.quality.types import Channel, Finding, in_volts
 from myodrive.conditioning.quality.waveform import find_artefacts, find_envelope_artefacts, find_saturated
 from myodrive.recording import gap_free_runs, sampling_rate
 
+SLOWEST_HZ = 20.0  # slower than any envelope is kept; the clock is wrong, mostly milliseconds taken for seconds
 SHORTEST_S = 0.25  # below this a spectrum has no line at 50 Hz to tell from its neighbours
 IDENTICAL = 0.999  # |correlation|; a copy with another gain and rounding has more, neighbouring electrodes have less
 PARTS = 8  # of the recording, each of which a copy has to match
@@ -50,12 +51,12 @@ def check_emg(emg: xr.DataArray) -> tuple[Finding, ...]:
         channel = _channel(emg, i)
         unusable = list(_missing_or_constant(channel))
         findings += unusable
-        if not any(f.kind in ("empty", "constant", "short") for f in unusable):
+        if not any(f.kind in ("empty", "constant", "short", "rate") for f in unusable):
             judged.append(channel)
     checks = _check_raw if emg.attrs.get("stage", "raw") in ("raw", "filtered") else _check_envelope
     found = checks(judged)
     muscles = [str(m) for m in emg.muscle.values]
-    every = [*findings, *found, *_duplicates(judged, found)]
+    every = [*_gaps_said_once(findings, emg), *found, *_duplicates(judged, found)]
     return tuple(sorted(every, key=lambda f: muscles.index(f.muscle) if f.muscle else len(muscles)))
 
 
@@ -93,9 +94,22 @@ def _missing_or_constant(channel: Channel) -> Iterator[Finding]:
         yield channel.finding("missing", f"{lost_s:.3g} s of it are missing, with {gaps} gaps inside", masked=False)
     if np.ptp(finite) == 0:
         yield channel.finding("constant", f"every sample is {finite[0]:g}", masked=True)
+    elif channel.rate_hz < SLOWEST_HZ:
+        text = f"its clock says {channel.rate_hz:g} Hz, at which no EMG can be judged; are its times milliseconds?"
+        yield channel.finding("rate", text, masked=False)
     elif not max(r.stop - r.start for r in channel.runs) >= SHORTEST_S * channel.rate_hz:  # or one sample: no rate
         text = f"no stretch without a gap is as long as {SHORTEST_S:g} s: too short to be judged"
         yield channel.finding("short", text, masked=False)
+
+
+def _gaps_said_once(findings: list[Finding], emg: xr.DataArray) -> list[Finding]:
+    """Gaps that all channels share, as between trials, are the recording's: one finding in place of one for each."""
+    missing = [f for f in findings if f.kind == "missing"]
+    lost = ~np.isfinite(emg.values)
+    if not missing or emg.sizes["muscle"] < 2 or not (lost == lost[:, :1]).all():
+        return findings
+    shared = Finding("", "missing", False, missing[0].text.replace(" of it are", " of every channel are"))
+    return [f for f in findings if f.kind != "missing"] + [shared]
 
 
 def _check_raw(channels: list[Channel]) -> list[Finding]:

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import signal as sps
 
-from myodrive.conditioning.quality.types import Channel, Finding, in_volts
+from myodrive.conditioning.quality.types import Channel, Finding, in_volts, readable
 
 LOWEST_RATE_HZ = 820.0  # below it the upper band is not there
 EMG_TILT = 0.25  # density at 300–400 Hz to density at 60–150 Hz; surface EMG .001 to .15, fine wires up to .3
@@ -35,7 +35,7 @@ def judge_noise(channels: list[Channel], findings: list[Finding]) -> list[Findin
 
 def _verdict(channel: Channel, level_of_emg: float) -> Finding:
     tilt, rms = _tilt(channel), _rms(channel)
-    level = f"{rms:.2g} {channel.units} RMS"
+    level = f"{readable(rms, channel.units)} RMS"
     if tilt >= WHITE_TILT and not _ordinary(channel, rms):
         text = f"white noise ({level}), no EMG: as dense at 300 to 400 Hz as at 60 to 150 Hz (ratio {tilt:.2f})"
         return channel.finding("unplugged", text, masked=True)

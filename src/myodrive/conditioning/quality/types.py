@@ -86,6 +86,22 @@ def in_volts(units: str) -> float | None:
     return known.get(units.strip(), names.get(units.strip().lower()))
 
 
+def readable(value: float, units: str) -> str:
+    """A value with its unit, volts as µV or mV where that reads better.
+
+    Examples
+    --------
+    >>> readable(0.00043, "V"), readable(12.0, "counts")
+    ('430 µV', '12 counts')
+    """
+    factor = in_volts(units)
+    if factor is None:
+        return f"{value:.2g} {units}".strip()
+    volts = factor * value
+    name, size = next(((n, s) for n, s in (("V", 1.0), ("mV", 1e-3)) if volts >= s), ("µV", 1e-6))
+    return f"{float(f'{volts / size:.2g}'):g} {name}"
+
+
 def moving_mean(values: Float[np.ndarray, " time"], n: int) -> Float[np.ndarray, " time"]:
     """Mean over n samples around each; NaN counts as 0, so that a gap never looks like an event."""
     return uniform_filter1d(np.nan_to_num(values), max(n, 1), mode="nearest")
