@@ -42,8 +42,6 @@ Count = Annotated[int, Field(ge=1)]
 
 _create = jax.jit(Network.create, static_argnums=0)
 
-LEAST_HALF_WIDTH = 0.01  # of a muscle's root mean square: near rest no estimate is sharper, whatever it claims
-
 
 class LFADSConfig(EstimatorConfig):
     """Options of `LFADS`."""
@@ -99,7 +97,7 @@ class LFADS(Estimator):
     times `spread_`, a factor found on held-out samples.
 
     Learned: `network_` (weights), `centre_`, `scale_` (of the encoders' input), `bin_s_`, `window_` (in bins), `spread_`,
-    `size_` (root mean square of each muscle), `history_` (one row of scores per epoch), `best_epoch_`, `stopped_`.
+    `history_` (one row of scores per epoch), `best_epoch_`, `stopped_`.
 
     References
     ----------
@@ -151,7 +149,6 @@ class LFADS(Estimator):
         usable = [p for p in pieces if len(p) >= self.window_]
         together = np.concatenate(usable)
         self.centre_, self.scale_ = feature_statistics(together)
-        self.size_ = np.sqrt(np.nan_to_num(together**2).mean(axis=0))
         gap = round(config.validation_gap_s / self.bin_s_)
         # Blocks of one window, spread over the recording, so that what happens once is rarely all held out.
         parts = partition(
@@ -200,8 +197,7 @@ class LFADS(Estimator):
         for i, (run, binned) in enumerate(binned_stretches(trial, n_per_bin)):
             mean, log_variance = self._merged(binned, i)
             half = z * self.spread_ * np.sqrt(log_variance)
-            least = LEAST_HALF_WIDTH * self.size_
-            bands = np.stack([mean, np.maximum(mean * np.exp(-half) - least, 0.0), mean * np.exp(half) + least])
+            bands = np.stack([mean, mean * np.exp(-half), mean * np.exp(half)])
             for k in range(3):
                 results[k, run] = unbinned(bands[k], run.stop - run.start, n_per_bin)
         results[:, ~np.isfinite(trial.values)] = np.nan  # a muscle that was not recorded is not reported
