@@ -243,6 +243,11 @@ def test_the_methods_name_the_conditioning_that_was_really_used() -> None:
         assert wanted in text
     assert "resampling" not in text
     assert "filter at" not in conditioning_text(activation, "envelope")
+    without_heart = ["ECG: no heartbeats were found, so none were subtracted."]
+    unheard = Activation(
+        np.abs(emg), method="x", relative_to="mvc", configuration=activation.configuration, notes=without_heart
+    )
+    assert "median heartbeat" not in (text := conditioning_text(unheard, "raw")) and "window of 0.5 s" in text
 
 
 def test_a_citation_links_its_doi_and_escapes_the_rest() -> None:

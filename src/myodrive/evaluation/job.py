@@ -74,6 +74,11 @@ def run_job(
         If there is nothing to read, or the only file cannot be used.
     """
     chosen = _methods(options)
+    if options.mvc and options.conditioning.relative_to != "mvc":
+        given = options.conditioning.relative_to
+        raise OptionError(
+            f"{given} is not relative to the files of --mvc.", where="--relative-to", remedy="Leave one out."
+        )
     if options.conditioning.relative_to == "mvc" and not options.mvc:
         raise OptionError(
             "relative to a maximum contraction, but none is given.", where="--mvc", remedy="Add --mvc FILE."

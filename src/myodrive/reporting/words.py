@@ -25,7 +25,7 @@ LIGHTS: dict[Light, str] = {"good": "good", "look": "worth a look", "masked": "l
 
 ONE_MEANS = {
     "mvc": "the maximum voluntary contraction",
-    "task_maximum": "the largest mean over a moving window in these recordings",
+    "task_maximum": "the maximum in these recordings",
     "q95": "the 95th percentile of the muscle's rectified EMG over the subject's recordings",
     "unit": "nothing known: the input was taken as it is",
 }
@@ -126,6 +126,7 @@ def sentence(text: str) -> str:
 def remarks(result: RecordingResult) -> list[str]:
     """What was found of the recording as a whole, and what its reader had to warn of."""
     texts = [f.text for f in result.findings if not f.muscle] + list(result.recording.source.warnings)
+    texts += [note for activation in result.estimates.values() for note in activation.notes]
     return [sentence(text) for text in dict.fromkeys(texts)]
 
 
@@ -192,7 +193,7 @@ def conditioning_text(activation: Activation, stage: str) -> str:
         One of `EMG_STAGES`: what the input had been through already.
     """
     options = activation.configuration.get("conditioning", {})
-    steps = _filters(options) if stage == "raw" else []
+    steps = _filters(options, activation.notes) if stage == "raw" else []
     if stage in ("raw", "filtered"):
         steps.append("full-wave rectification")
     if options.get("resample_hz"):
@@ -210,10 +211,12 @@ def conditioning_text(activation: Activation, stage: str) -> str:
     one = ONE_MEANS[activation.relative_to]
     if activation.relative_to == "q95" and options.get("scale_quantile", 0.95) != 0.95:
         one = one.replace("95th percentile", f"{options['scale_quantile']:g} quantile")
+    if activation.relative_to in ("mvc", "task_maximum"):
+        one += f" (the largest mean over a moving window of {options.get('peak_window_s', 0.5):g} s)"
     return f"{start} {listed(steps)}, and divided by a scale so that 1 means {one}."
 
 
-def _filters(options: dict[str, Any]) -> list[str]:
+def _filters(options: dict[str, Any], notes: Sequence[str]) -> list[str]:
     steps = [f"a notch filter at {c:g} Hz ({w:g} Hz wide)" for c, w in options.get("notch_hz", ())]
     ecg = options.get("ecg")
     edges = {"high-pass": options.get("highpass_hz"), "low-pass": options.get("lowpass_hz")}
@@ -221,7 +224,7 @@ def _filters(options: dict[str, Any]) -> list[str]:
         edges["high-pass"] = max(edges["high-pass"] or 0.0, options.get("ecg_highpass_hz", 0.0))
     order = _ordinal(options.get("highpass_order", 4))
     steps += [f"a zero-phase {order}-order Butterworth {k} filter at {hz:g} Hz" for k, hz in edges.items() if hz]
-    if ecg == "template":
+    if ecg == "template" and not any("no heartbeats were found" in note for note in notes):
         where = f" from {listed(options['ecg_muscles'])}" if options.get("ecg_muscles") else ""
         steps.append(f"subtraction of the median heartbeat{where}")
     return steps

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from myodrive.conditioning.quality.types import Channel, Finding
+from myodrive.conditioning.quality.types import Channel, Finding, two_digits
 
 MAINS_HZ = (50.0, 60.0)
 MAINS_SHARE = 0.1  # of the power between 20 and 450 Hz: below it the estimate of the line itself is as uncertain
@@ -58,7 +58,7 @@ def find_drift(channel: Channel) -> Iterator[Finding]:
     baseline = np.convolve(low, np.full(n, 1 / n), mode="valid")  # keeps what is below about 5 Hz
     share = float(np.var(baseline)) / emg if emg > 0 else 0.0
     if share >= DRIFT_SHARE:
-        text = f"its baseline drifts: power below 5 Hz is {share:.2g} times that of the EMG (a high-pass removes it)"
+        text = f"its baseline drifts: power below 5 Hz is {two_digits(share)} times that of the EMG (a high-pass removes it)"
         yield channel.finding("drift", text, masked=False)
 
 
@@ -67,7 +67,9 @@ def find_unfiltered(channel: Channel) -> Iterator[Finding]:
     emg = channel.density(60.0, 120.0)
     ratio = channel.density(5.0, 18.0) / emg if emg > 0 else 0.0
     if ratio >= SLOW_TO_EMG:
-        text = f"5 to 18 Hz is {ratio:.2g} times as dense as 60 to 120 Hz (a high-pass of 20 Hz or more is needed)"
+        text = (
+            f"5 to 18 Hz is {two_digits(ratio)} times as dense as 60 to 120 Hz (a high-pass of 20 Hz or more is needed)"
+        )
         yield channel.finding("unfiltered", text, masked=False)
 
 

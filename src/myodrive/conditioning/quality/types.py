@@ -86,6 +86,11 @@ def in_volts(units: str) -> float | None:
     return known.get(units.strip(), names.get(units.strip().lower()))
 
 
+def two_digits(value: float) -> str:
+    """Two significant digits without an exponent: "0.00043", "760"."""
+    return np.format_float_positional(float(f"{value:.2g}"), trim="-")
+
+
 def readable(value: float, units: str) -> str:
     """A value with its unit, volts as µV or mV where that reads better.
 
@@ -96,10 +101,10 @@ def readable(value: float, units: str) -> str:
     """
     factor = in_volts(units)
     if factor is None:
-        return f"{value:.2g} {units}".strip()
+        return f"{two_digits(value)} {units}".strip()
     volts = factor * value
     name, size = next(((n, s) for n, s in (("V", 1.0), ("mV", 1e-3)) if volts >= s), ("µV", 1e-6))
-    return f"{float(f'{volts / size:.2g}'):g} {name}"
+    return f"{two_digits(volts / size)} {name}"
 
 
 def moving_mean(values: Float[np.ndarray, " time"], n: int) -> Float[np.ndarray, " time"]:
