@@ -80,13 +80,13 @@ def test_one_bad_file_does_not_stop_the_others_and_the_exit_code_tells(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "in").mkdir()
-    write(bursts(1), tmp_path / "in" / "good.csv")
+    write(bursts(1), tmp_path / "in" / "good.01.csv")
     (tmp_path / "in" / "bad.c3d").write_text("this is not a C3D file\n")
     code = run("estimate", tmp_path / "in", "-m", "low-pass", "--out", tmp_path / "out", monkeypatch=monkeypatch)
     said = capsys.readouterr()
     assert code == 1
-    assert "good.csv: low-pass" in said.out and "bad.c3d" in said.err
-    assert (tmp_path / "out" / "good.low-pass.nc").exists()
+    assert "good.01.csv: low-pass" in said.out and "bad.c3d" in said.err
+    assert (tmp_path / "out" / "good.01.low-pass.nc").exists()
 
 
 def test_results_never_replace_a_folder_that_holds_something_else(
@@ -107,6 +107,8 @@ def test_results_never_replace_a_folder_that_holds_something_else(
         (("estimate", "text.c3d"), ("text.c3d",)),
         (("estimate", "two.csv"), ("two.csv", "2 samples")),
         (("estimate", "nan.csv"), ("nan.csv",)),
+        (("estimate", "walk.csv", "--mvc", "nan.csv"), ("nan.csv", "missing")),
+        (("estimate", "walk.csv", "--mvc", "walk.csv", "--relative-to", "q95"), ("--relative-to", "--mvc")),
         (("estimate", "forces.csv"), ("forces.csv", "--emg")),
         (("estimate", "ragged.csv"), ("ragged.csv",)),
         (("estimate", "walk.csv", "--method", "lowpas"), ("lowpas", "low-pass")),

@@ -67,7 +67,7 @@ class Normalisation(BaseModel):
             own = _peak(trials, muscle, options.peak_window_s) if mvc else 0.0
             if usable and own > value:
                 notes.append(
-                    f"{muscle}: the task reaches {own / value:.2f} of the maximum contraction; it was no maximum."
+                    f"The task reaches {own / value:.2f} of the maximum contraction of {muscle}; it was no maximum."
                 )
         names = tuple(str(m) for m in trials[0].muscle.values)
         return cls(
@@ -99,7 +99,11 @@ def _check_mvc(trials: Sequence[xr.DataArray], options: EmgConditioning, mvc: Se
         wanted = trials[0].attrs.get(name, "")
         found = {t.attrs.get(name, "") for t in mvc} - {wanted}
         if found:
-            raise SignalError(f"{name} of the maximum contraction: {found.pop()!r}; of the trials: {wanted!r}.")
+            flag = {"units": "--units", "stage": "--already"}[name]
+            raise SignalError(
+                f"the {name} of the maximum contraction is {found.pop()!r}, and of the trials {wanted!r}.",
+                remedy=f"They must be the same; where a file does not say it, {flag} does.",
+            )
     missing = [m for m in map(str, trials[0].muscle.values) if not any(m in t.muscle.values for t in mvc)]
     if mvc and missing:
         found_muscles = sorted({str(m) for t in mvc for m in t.muscle.values})

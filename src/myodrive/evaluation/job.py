@@ -180,7 +180,10 @@ def _read(entry: StudyEntry, options: JobOptions) -> Recording:
 
 def _contraction(path: Path, options: JobOptions) -> Recording:
     """A maximum contraction without what the quality check masks: one artefact there would own the scale."""
-    recording = _read(StudyEntry(path=path), options)
+    try:
+        recording = _read(StudyEntry(path=path), options)
+    except MyodriveError as error:
+        raise error.at(path.name) from error
     return recording.with_signal("emg", mask_emg(recording["emg"], check_emg(recording["emg"])))
 
 

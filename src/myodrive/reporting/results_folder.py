@@ -67,7 +67,9 @@ def _stems(recordings: list[Recording]) -> list[str]:
     seen: dict[str, int] = {}
     stems = []
     for recording in recordings:
-        stem = Path(recording.label).name.split(".")[0] or "recording"
+        name = Path(recording.label).name
+        name = name.removesuffix(".gz").removesuffix(".xz")
+        stem = name.rpartition(".")[0] or name or "recording"  # "walk.01.c3d" and "walk.02.c3d" keep their numbers
         seen[stem] = seen.get(stem, 0) + 1
         stems.append(stem if seen[stem] == 1 else f"{stem}-{seen[stem]}")
     return stems

@@ -89,9 +89,11 @@ def _missing_or_constant(channel: Channel) -> Iterator[Finding]:
         yield channel.finding("empty", "no sample of it is a number", masked=True)
         return
     gaps = len(channel.runs) - 1
-    lost_s = (channel.values.size - finite.size) / channel.rate_hz
+    spanned = (channel.time[-1] - channel.time[0]) * channel.rate_hz + 1  # also what a jump of the clock leaves out
+    lost_s = max(0.0, spanned - finite.size) / channel.rate_hz
+    inside = f"{gaps} gap{'s' if gaps != 1 else ''} inside"
     if gaps or finite.size < (1 - UNSAID) * channel.values.size:
-        yield channel.finding("missing", f"{lost_s:.3g} s of it are missing, with {gaps} gaps inside", masked=False)
+        yield channel.finding("missing", f"{lost_s:.3g} s of it are missing, with {inside}", masked=False)
     if np.ptp(finite) == 0:
         yield channel.finding("constant", f"every sample is {finite[0]:g}", masked=True)
     elif channel.rate_hz < SLOWEST_HZ:
