@@ -119,7 +119,9 @@ def estimate(
     ecg_muscle: Annotated[
         list[str] | None, typer.Option("--ecg-muscle", help="Only from these; may be repeated.")
     ] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="An option of a method: low-pass.cutoff_hz=4")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="low-pass.cutoff_hz=4, conditioning.highpass_hz=20, …")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     format_: Annotated[list[str] | None, typer.Option("--format", help="Beside NetCDF: sto, csv or mat.")] = None,
     summary: Annotated[bool, typer.Option("--summary", help="Also one tidy table: peaks, means, bursts, …")] = False,
@@ -127,14 +129,17 @@ def estimate(
 ) -> None:
     """Estimate the activation of every muscle from EMG, and write it with scores and a report."""
     conditioning: dict[str, Any] = {"notch_hz": [(f, 2.0) for f in notch or []]}
-    conditioning |= {"ecg": ecg, "ecg_muscles": ecg_muscle or []} if ecg else {}
+    conditioning |= {"ecg": ecg} if ecg else {}
+    conditioning |= {"ecg_muscles": ecg_muscle, "ecg": ecg or "template"} if ecg_muscle else {}
     conditioning |= {"relative_to": relative_to or "mvc"} if relative_to or mvc else {}
+    settings = _settings(set_ or [])
+    conditioning |= settings.pop("conditioning", {})
     options = {
         "files": list(map(str, files)),
         "methods": [m.strip() for m in method.split(",") if m.strip()],
         "mvc": list(map(str, mvc or [])),
         "conditioning": conditioning,
-        "settings": _settings(set_ or []),
+        "settings": settings,
         "seed": seed,
         "formats": format_ or [],
         **_reading(emg, already, muscle, rate_hz, units),
@@ -211,10 +216,10 @@ def bench_truth(
 
 def _run(options: dict[str, Any], out: Path | None, summary: bool, open_: bool = False) -> StudyResult:
     from myodrive.evaluation.job import run_job
-    from myodrive.reporting.results_folder import refuse_foreign_folder, write_results
+    from myodrive.reporting.results_folder import refuse_foreign_folder, stem_of, write_results
 
     job = _job(options)
-    folder = out or Path("myodrive-results") / Path(job.files[0]).resolve().name.split(".")[0]
+    folder = out or Path("myodrive-results") / stem_of(str(Path(job.files[0]).resolve()))
     refuse_foreign_folder(folder)
     unfinished = folder.with_name(f"{folder.name}.unfinished")
     try:
@@ -283,7 +288,7 @@ def _reading(
             )
         muscles[label] = name
     given = {"emg": emg, "already": already, "muscles": muscles, "rate_hz": rate_hz, "units": units}
-    return {k: v for k, v in given.items() if v}
+    return {k: v for k, v in given.items() if v not in (None, {})}
 
 
 def _settings(pairs: list[str]) -> dict[str, dict[str, Any]]:

@@ -62,14 +62,18 @@ def refuse_foreign_folder(folder: Path) -> None:
         )
 
 
+def stem_of(file: str) -> str:
+    """A file's name without its suffix, nor that of its packing: "walk.01.csv.gz" keeps its number."""
+    name = Path(file).name.removesuffix(".gz").removesuffix(".xz")
+    return name.rpartition(".")[0] or name or "recording"
+
+
 def _stems(recordings: list[Recording]) -> list[str]:
     """A file name for each recording, unique: the file's stem, with a number where two are alike."""
     seen: dict[str, int] = {}
     stems = []
     for recording in recordings:
-        name = Path(recording.label).name
-        name = name.removesuffix(".gz").removesuffix(".xz")
-        stem = name.rpartition(".")[0] or name or "recording"  # "walk.01.c3d" and "walk.02.c3d" keep their numbers
+        stem = stem_of(recording.label)
         seen[stem] = seen.get(stem, 0) + 1
         stems.append(stem if seen[stem] == 1 else f"{stem}-{seen[stem]}")
     return stems
