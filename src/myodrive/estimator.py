@@ -232,6 +232,10 @@ class Estimator:
         """Estimate one normalised trial (time, muscle): the mean rectified EMG, in units of the normalisation."""
         raise NotImplementedError
 
+    def _reservations(self) -> list[str]:
+        """What a reader of the estimates must know of how they were learned."""
+        return []
+
     def _state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """What was learned: arrays, and values as JSON allows. The attributes that end in an underscore."""
         arrays: dict[str, np.ndarray] = {}
@@ -311,7 +315,7 @@ class Estimator:
             versions=versions(),
             seed=getattr(self.config, "seed", None),
             data_sha256=data_hash(trial),
-            notes=[*_notes(filtered), *self.normalisation_.notes],
+            notes=[*_notes(filtered), *self.normalisation_.notes, *self._reservations()],
         )
 
 

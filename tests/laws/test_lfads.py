@@ -183,6 +183,11 @@ def test_what_is_missing_stays_missing_and_changes_nothing_on_the_other_side_of_
     np.testing.assert_allclose(before, estimate.activation.sel(time=slice(0, 0.9)), rtol=1e-6)
 
 
+def test_what_was_learned_from_seconds_only_says_so(fitted):
+    notes = fitted.estimate(recording()).notes
+    assert any("LFADS learned from" in note and "needs about a minute" in note for note in notes)
+
+
 def test_the_interval_holds_the_estimate(fitted):
     estimate = fitted.estimate(recording(seed=3))
     assert bool((estimate.lower <= estimate.activation).all() and (estimate.activation <= estimate.upper).all())

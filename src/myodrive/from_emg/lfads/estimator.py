@@ -34,6 +34,8 @@ from myodrive.learning.checkpoint import arrays_to_tree, tree_to_arrays
 from myodrive.learning.loop import LoopOptions, Progress, State, train
 from myodrive.recording import sampling_rate
 
+LEAST_TRAINING_S = 30.0  # half of what it was measured on (docs/bench_truth.md)
+
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Scale = Annotated[float, Field(ge=0)]
@@ -140,6 +142,14 @@ class LFADS(Estimator):
             "ask for."
         )
 
+    def _reservations(self) -> list[str]:
+        if self.training_s_ >= LEAST_TRAINING_S:
+            return []
+        return [
+            f"LFADS learned from {self.training_s_:.3g} s of EMG. It needs about a minute: below {LEAST_TRAINING_S:g} s it "
+            "has not been measured, so trust the other methods more."
+        ]
+
     def _fit(self, trials: list[xr.DataArray]) -> None:
         config = self.config
         n_per_bin = max(1, round(config.bin_s * sampling_rate(trials[0])))
@@ -148,6 +158,7 @@ class LFADS(Estimator):
         self.window_ = self._window(max(map(len, pieces)))
         usable = [p for p in pieces if len(p) >= self.window_]
         together = np.concatenate(usable)
+        self.training_s_ = len(together) * self.bin_s_
         self.centre_, self.scale_ = feature_statistics(together)
         gap = round(config.validation_gap_s / self.bin_s_)
         # Blocks of one window, spread over the recording, so that what happens once is rarely all held out.
