@@ -226,24 +226,23 @@ def _estimate_group(
     name: str, estimator: Estimator, group: list[RecordingResult], mvc: list[Recording]
 ) -> MethodText | None:
     """Fit one method on one group and put its estimates into the results; what goes wrong is said in `skipped`."""
-    masked = [r.recording.with_signal("emg", mask_emg(r.recording["emg"], r.findings)) for r in group]
     usable = []
-    for result, recording in zip(group, masked):
-        if recording["emg"].notnull().any():
-            usable.append((result, recording))
+    for result in group:
+        if result.masked["emg"].notnull().any():
+            usable.append(result)
         else:
             result.skipped[name] = "every channel is masked by the quality check."
     if not usable:
         return None
     try:
-        estimator.fit(Study(m for _, m in usable), mvc=Study(mvc) if mvc else None)
+        estimator.fit(Study(result.masked for result in usable), mvc=Study(mvc) if mvc else None)
     except FAILURES as error:
-        for result, _ in usable:
+        for result in usable:
             result.skipped[name] = str(error)
         return None
-    for result, recording in usable:
+    for result in usable:
         try:
-            result.estimates[name] = estimator.estimate(recording)
+            result.estimates[name] = estimator.estimate(result.masked)
         except FAILURES as error:
             result.skipped[name] = str(error)
     fit = " ".join(w for w in (group[0].recording.subject, group[0].recording.session) if w)
@@ -264,7 +263,7 @@ def _curves(estimator: Estimator) -> dict[str, list[float]]:
 
 
 def _scored(result: RecordingResult) -> RecordingResult:
-    masked = result.recording.with_signal("emg", mask_emg(result.recording["emg"], result.findings))
+    masked = result.masked
     cycles = find_cycles(masked)
     summaries = [summarise(activation, masked, cycles) for activation in result.estimates.values()]
     summaries = [table for table in [summarise_bursts(masked), *summaries] if len(table)]

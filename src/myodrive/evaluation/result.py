@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 from collections.abc import Sequence
 
 import pandas as pd
 
 from myodrive.activation import Activation
-from myodrive.conditioning.quality import Finding
+from myodrive.conditioning.quality import Finding, mask_emg
 from myodrive.recording import Recording
 
 
@@ -58,6 +59,11 @@ class RecordingResult:
     scores: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)  # tidy: task, method, muscle, metric, value
     summary: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)  # tidy: `evaluation.summary.summarise`
     truth: Activation | None = None
+
+    @functools.cached_property
+    def masked(self) -> Recording:
+        """The recording with NaN wherever the quality check keeps the EMG out of every estimate."""
+        return self.recording.with_signal("emg", mask_emg(self.recording["emg"], self.findings))
 
 
 @dataclasses.dataclass(frozen=True)

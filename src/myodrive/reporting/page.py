@@ -19,11 +19,10 @@ from markupsafe import Markup
 
 from myodrive.activation import Activation
 from myodrive.conditioning.movements import find_cycles
-from myodrive.conditioning.quality import mask_emg
 from myodrive.estimator import versions
 from myodrive.evaluation.result import RecordingResult, StudyResult
 from myodrive.evaluation.summary import ENERGY_OPERATOR
-from myodrive.recording import Recording, make_signal, sampling_rate
+from myodrive.recording import make_signal, sampling_rate
 from myodrive.reporting import figures, words
 from myodrive.reporting.traces import Traces, pack_traces
 from myodrive.reporting.words import Channel, number, plural
@@ -110,7 +109,7 @@ def render(result: StudyResult) -> str:
     result = dataclasses.replace(result, recordings=[_with_scaled_truth(_with_emg(r)) for r in result.recordings])
     methods = _methods(result)
     styles = {m: f"m{_colours(methods)[m]}" for m in methods} | {"truth": "truth"}
-    cycles = [find_cycles(_masked(r)) for r in result.recordings]
+    cycles = [find_cycles(r.masked) for r in result.recordings]
     sections = [
         _section(f"r{i}", one, own, styles, len(result.recordings))
         for i, (one, own) in enumerate(zip(result.recordings, cycles), start=1)
@@ -185,10 +184,6 @@ def _with_scaled_truth(result: RecordingResult) -> RecordingResult:
     gain = (xr.concat(theirs, "method", join="outer").median("method") / own).drop_vars("quantile")
     scaled = truth.activation * gain.reindex_like(truth.activation.muscle)
     return dataclasses.replace(result, truth=Activation(scaled, method="truth", relative_to="unit", valid=truth.valid))
-
-
-def _masked(result: RecordingResult) -> Recording:
-    return result.recording.with_signal("emg", mask_emg(result.recording["emg"], result.findings))
 
 
 def _section(

@@ -79,19 +79,14 @@ def spread_factor(
     what they claim to (their scatter, but not the error that they share); and the lasting error at hidden samples,
     over the claimed (all of the error, but only where it lasts longer than the noise of the EMG).
     """
-    arguments = (net, emg, x, present, jax.random.PRNGKey(seed), np.random.default_rng(seed), n_samples)
+    key, rng = jax.random.PRNGKey(seed), np.random.default_rng(seed)
     lags = range(max(1, round(LAGS_S[0] / bin_s)), max(1, round(LAGS_S[1] / bin_s)) + 1)
-    return float(np.sqrt(max(1.0, _scatter(*arguments), _lasting_error(*arguments, lags))))
+    scatter = _scatter(net, x, present, key, rng, n_samples)
+    return float(np.sqrt(max(1.0, scatter, _lasting_error(net, emg, x, present, key, rng, n_samples, lags))))
 
 
 def _scatter(
-    net: Network,
-    emg: np.ndarray,
-    x: np.ndarray,
-    present: np.ndarray,
-    key: PRNGKeyArray,
-    rng: np.random.Generator,
-    n_samples: int,
+    net: Network, x: np.ndarray, present: np.ndarray, key: PRNGKeyArray, rng: np.random.Generator, n_samples: int
 ) -> float:
     """Mean square difference between the logarithms of estimates from two halves, over the variance they claim."""
     half = rng.random(present.shape) < 0.5
