@@ -46,7 +46,7 @@ def read_parquet(path: str | Path, choice: Choice = AS_FOUND) -> Recording:
         raise FileError("has no column of numbers.", where=path)
     about = _about(table.schema.metadata)
     units = [about.get("units", {}).get(name, "") for name in numeric]
-    found = TextTable([], numeric, units, np.column_stack(columns), True)
+    found = TextTable([], numeric, units, np.column_stack(columns))
     recording = recording_from_table(
         found, choice, path, sha256=file_hash(path), reader="parquet", stage=about.get("stage")
     )

@@ -44,7 +44,6 @@ class TextTable:
     labels: list[str]
     units: list[str]
     values: Float[np.ndarray, "row column"]
-    has_header: bool
 
 
 def read_text(path: str | Path, choice: Choice = AS_FOUND) -> Recording:
@@ -87,7 +86,7 @@ def parse_text(opened: Opened) -> TextTable:
     values = parse_rows(lines, first, n_columns, where=opened.path, delimiter=delimiter, decimal=decimal)
     labels, units, n_header = _header(before, said, delimiter, n_columns)
     preamble = said + before[: len(before) - n_header]
-    return TextTable(preamble, labels, units, values, bool(n_header) or any(labels))
+    return TextTable(preamble, labels, units, values)
 
 
 def write_text(thing: Activation | Recording | xr.DataArray, path: str | Path, *, signal: str | None = None) -> Path:

@@ -20,7 +20,6 @@ from jaxtyping import Float
 from markupsafe import Markup
 
 from myodrive.activation import Activation
-from myodrive.conditioning.quality import mask_emg
 from myodrive.evaluation.result import RecordingResult
 from myodrive.evaluation.summary import ENERGY_OPERATOR
 from myodrive.recording import sampling_rate
@@ -152,7 +151,7 @@ def _shown(result: RecordingResult) -> dict[str, Activation]:
 def _rows(result: RecordingResult, muscles: list[str], unit: Unit) -> list[dict[str, Any]]:
     """Each muscle's label and what its row reaches up to: of the EMG that is not masked, and of the estimates."""
     emg = result.recording["emg"]
-    kept = mask_emg(emg, result.findings)
+    kept = result.masked["emg"]
     rows = []
     for muscle in muscles:
         own = kept.sel(muscle=muscle).values
