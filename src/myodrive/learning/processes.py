@@ -1,0 +1,32 @@
+"""How a process is set up that shares a machine with others of its kind: one for each core, each of one thread."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+
+
+def worker_environment() -> dict[str, str]:
+    """The environment of a single-threaded worker, to be added to that of the process before it starts.
+
+    Everything here is read once, when libraries are loaded or the process starts: a worker of `multiprocessing` (spawn)
+    or `subprocess` must be started with it. Flags that the user has set already are kept, and stand last.
+
+    - One thread for each library of matrix products and for XLA: a small network gains nothing from two, and one
+      process per core gains all.
+    - On Linux with glibc, memory in huge pages: a step otherwise spends up to a third of its time on page faults
+      (docs/speed.md). Elsewhere the variable is left out.
+    """
+    environment = dict.fromkeys(ONE_THREAD, "1")
+    environment["XLA_FLAGS"] = _joined(" ", "--xla_cpu_multi_thread_eigen=false", "XLA_FLAGS")
+    if sys.platform == "linux":
+        environment["GLIBC_TUNABLES"] = _joined(":", "glibc.malloc.hugetlb=1", "GLIBC_TUNABLES")
+    return environment
+
+
+def _joined(separator: str, ours: str, variable: str) -> str:
+    """What is added to a variable, and after it what the user has put there, which so has the last word."""
+    theirs = os.environ.get(variable, "")
+    return separator.join([ours, theirs]) if theirs and ours not in theirs else theirs or ours
