@@ -132,7 +132,7 @@ def test_training_that_was_interrupted_goes_on_to_the_same_bits(tmp_path):
         first.fit(recording())
     second = LFADS(**TINY | {"max_epochs": 4, "checkpoint": path}).fit(recording())
     assert [h["validation"] for h in second.history_] == [h["validation"] for h in whole.history_]
-    for one, other in zip(jax.tree.leaves(second.network_), jax.tree.leaves(whole.network_)):
+    for one, other in zip(jax.tree.leaves(second.networks_), jax.tree.leaves(whole.networks_)):
         np.testing.assert_array_equal(one, other)
     with pytest.raises(OptionError, match="other data"):
         LFADS(**TINY | {"checkpoint": path}).fit(recording(seed=5))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
@@ -9,7 +11,22 @@ from jaxtyping import Float
 from scipy.special import digamma, polygamma
 
 from myodrive.conditioning.windows import stretches
-from myodrive.from_emg.lfads.objective import FLOOR, Windows
+from myodrive.from_emg.lfads.model import Sizes
+from myodrive.from_emg.lfads.objective import FLOOR, LFADSTask, Windows
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """All that training needs, whoever does it: one run, or a search with a population."""
+
+    task: LFADSTask
+    sizes: Sizes
+    null: Float[np.ndarray, "2 muscle"]  # the density that ignores time, which networks start from
+    training: Windows
+    validation: Windows
+    held_out: Float[np.ndarray, "window bin muscle"]  # the validation windows, NaN where missing
+    steps_per_epoch: int
+    fingerprint: str  # of data and configuration
 
 
 def binned_stretches(trial: xr.DataArray, n_per_bin: int) -> list[tuple[slice, Float[np.ndarray, "bin muscle"]]]:

@@ -20,6 +20,7 @@ from myodrive.conditioning.windows import chop, merge, partition
 from myodrive.errors import SignalError
 from myodrive.estimator import Context, Estimate, Estimator, EstimatorConfig
 from myodrive.from_emg.lfads.data import (
+    Problem,
     as_windows,
     binned_stretches,
     feature_statistics,
@@ -98,8 +99,8 @@ class LFADS(Estimator):
     estimate is the posterior mean of shape / rate of a gamma density, the interval comes from the posterior's spread
     times `spread_`, a factor found on held-out samples.
 
-    Learned: `network_` (weights), `centre_`, `scale_` (of the encoders' input), `bin_s_`, `window_` (in bins), `spread_`,
-    `history_` (one row of scores per epoch), `best_epoch_`, `stopped_`.
+    Learned: `networks_` (weights, with a leading axis of members, here of one), `centre_`, `scale_` (of the encoders'
+    input), `bin_s_`, `window_` (in bins), `spread_`, `history_` (one row of scores per epoch), `best_epoch_`, `stopped_`.
 
     References
     ----------
@@ -151,6 +152,13 @@ class LFADS(Estimator):
         ]
 
     def _fit(self, trials: list[xr.DataArray]) -> None:
+        problem = self._problem(trials)
+        self.networks_ = self._train(problem)
+        arrays = network_input(problem.held_out, self.centre_, self.scale_)
+        self.spread_ = spread_factor(self.networks_, *arrays, self.bin_s_, self.config.n_samples, self.config.seed)
+
+    def _problem(self, trials: list[xr.DataArray]) -> Problem:
+        """What is to be learned, from normalised trials; the statistics that estimates need are kept on the way."""
         config = self.config
         n_per_bin = max(1, round(config.bin_s * sampling_rate(trials[0])))
         self.bin_s_ = n_per_bin / sampling_rate(trials[0])
@@ -160,46 +168,56 @@ class LFADS(Estimator):
         together = np.concatenate(usable)
         self.training_s_ = len(together) * self.bin_s_
         self.centre_, self.scale_ = feature_statistics(together)
-        gap = round(config.validation_gap_s / self.bin_s_)
         # Blocks of one window, spread over the recording, so that what happens once is rarely all held out.
         parts = partition(
             [len(p) for p in usable],
             self.window_,
             fraction=config.validation_share,
-            gap=gap,
+            gap=round(config.validation_gap_s / self.bin_s_),
             windows_per_block=1,
             first=config.seed,
         )
         training, validation = (
             as_windows(together, self.centre_, self.scale_, s, self.window_) for s in (parts.training, parts.validation)
         )
+        block = max(1, round(config.block_s / self.bin_s_))
+        return Problem(
+            task=LFADSTask(self.window_, config.batch_size, block, config.shift_bins),
+            sizes=self._sizes(),
+            null=null_density(together),
+            training=training,
+            validation=validation,
+            held_out=np.stack([together[start : start + self.window_] for start in parts.validation]),
+            steps_per_epoch=max(20, -(-len(parts.training) // (self.window_ * config.batch_size))),
+            fingerprint=self._fingerprint(together),
+        )
+
+    def _train(self, problem: Problem) -> Network:
+        """The networks that estimates are made with, along a leading axis `member`; here it is one."""
+        config = self.config
         seeds = jax.random.split(jax.random.PRNGKey(config.seed), 3)
-        start = _create(self._sizes(), jnp.asarray(null_density(together), jnp.float32), seeds[0])
-        steps = max(20, -(-len(parts.training) // (self.window_ * config.batch_size)))
+        start = _create(problem.sizes, jnp.asarray(problem.null, jnp.float32), seeds[0])
         options = LoopOptions(
             n_epochs=config.max_epochs,
-            steps_per_epoch=steps,
+            steps_per_epoch=problem.steps_per_epoch,
             patience=config.patience,
             earliest_stop=config.ramp_epochs,
             minutes=config.minutes,
             checkpoint=Path(config.checkpoint) if config.checkpoint else None,
         )
         trained = train(
-            LFADSTask(self.window_, config.batch_size, max(1, round(config.block_s / self.bin_s_)), config.shift_bins),
+            problem.task,
             State.start(start, seeds[1]),
-            self._hyperparameters(steps),
-            training,
-            validation,
+            self._hyperparameters(problem.steps_per_epoch),
+            problem.training,
+            problem.validation,
             options,
             progress=self.progress,
-            fingerprint=self._fingerprint(together),
+            fingerprint=problem.fingerprint,
         )
-        self.network_ = trained.weights
         self.history_, self.best_epoch_ = trained.history, trained.best_epoch
         self.skipped_, self.stopped_ = trained.skipped, trained.stopped
-        held_out = [together[start : start + self.window_] for start in parts.validation]
-        arrays = network_input(np.stack(held_out), self.centre_, self.scale_)
-        self.spread_ = spread_factor(self.network_, *arrays, self.bin_s_, config.n_samples, config.seed)
+        return jax.tree.map(lambda a: a[None], trained.weights)
 
     def _estimate(self, trial: xr.DataArray) -> Estimate:
         n_per_bin = self._n_per_bin(trial)
@@ -220,20 +238,24 @@ class LFADS(Estimator):
         windows, starts = chop(binned, self.window_, overlap)
         _, x, present = network_input(windows, self.centre_, self.scale_)
         key = jax.random.fold_in(jax.random.PRNGKey(self.config.seed), stretch)
-        mean, _, log_variance = posterior_of_mean(self.network_, x, present, key, self.config.n_samples)
+        mean, _, log_variance = posterior_of_mean(self.networks_, x, present, key, self.config.n_samples)
         return merge(mean, starts, len(binned), overlap), merge(log_variance, starts, len(binned), overlap)
 
     def _state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         arrays, values = super()._state()
-        network = values.pop("network_")
-        return {**arrays, **{f"network{name}": a for name, a in tree_to_arrays(network).items()}}, values
+        networks = values.pop("networks_")
+        return {**arrays, **{f"networks{name}": a for name, a in tree_to_arrays(networks).items()}}, values
 
     def _restore(self, arrays: dict[str, np.ndarray], values: dict[str, Any]) -> None:
-        prefix = "network"
-        weights = {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
-        super()._restore({name: a for name, a in arrays.items() if not name.startswith(prefix)}, values)
-        null, key = jnp.zeros((2, len(self.muscles_))), jax.random.PRNGKey(0)
-        self.network_ = arrays_to_tree(weights, jax.eval_shape(partial(Network.create, self._sizes()), null, key))
+        # Before there were populations there was one network, saved under "network" and without an axis of members.
+        single = {name.removeprefix("network"): a[None] for name, a in arrays.items() if name.startswith("network.")}
+        several = {name.removeprefix("networks"): a for name, a in arrays.items() if name.startswith("networks.")}
+        super()._restore({name: a for name, a in arrays.items() if not name.startswith("network")}, values)
+        weights = single or several
+        n_member = len(next(iter(weights.values())))
+        null, keys = jnp.zeros((2, len(self.muscles_))), jnp.zeros((n_member, 2), jnp.uint32)
+        like = jax.eval_shape(jax.vmap(partial(Network.create, self._sizes(), null)), keys)
+        self.networks_ = arrays_to_tree(weights, like)
 
     def _hyperparameters(self, steps_per_epoch: int) -> Hyperparameters:
         values = {name: getattr(self.config, name) for name in Hyperparameters._fields if not name.endswith("_steps")}

@@ -40,7 +40,7 @@ def _moments(net: Network, x: Array, seen: Array, key: PRNGKeyArray, n_samples: 
 
 
 def posterior_of_mean(
-    net: Network,
+    networks: Network,
     x: Float32[np.ndarray, "window step feature"],
     seen: Float32[np.ndarray, "window step muscle"],
     key: PRNGKeyArray,
@@ -48,16 +48,28 @@ def posterior_of_mean(
 ) -> list[Float[np.ndarray, "window step muscle"]]:
     """Mean, mean logarithm and variance of the logarithm of shape / rate over draws from the posterior.
 
-    The draws of a chunk of windows depend on the key and its place alone.
+    With several networks the draws are shared among them: the posterior is their mixture, and what they disagree on
+    widens it. The draws of a chunk of windows depend on the key, its place and the member alone.
     """
+    n_member = len(networks.prior_mean)
+    each = -(-n_samples // n_member)
     parts = []
     for i in range(0, len(x), CHUNK):
         piece = [np.moveaxis(a[i : i + CHUNK], 0, 1) for a in (x, seen)]
         n = piece[0].shape[1]
         padded = [jnp.asarray(np.pad(a, ((0, 0), (0, CHUNK - n), (0, 0)))) for a in piece]
-        moments = _moments(net, *padded, jax.random.fold_in(key, i), n_samples)
-        parts.append([np.moveaxis(np.asarray(m, np.float64)[:, :n], 1, 0) for m in moments])
+        keys = jax.random.split(jax.random.fold_in(key, i), n_member)
+        members = [
+            _moments(jax.tree.map(lambda a, m=m: a[m], networks), *padded, keys[m], each) for m in range(n_member)
+        ]
+        parts.append([np.moveaxis(a[:, :n], 1, 0) for a in _mixture(members)])
     return [np.concatenate(m) for m in zip(*parts)]
+
+
+def _mixture(members: list[Posterior]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Moments of the mixture of several posteriors in equal shares."""
+    mean, log_mean, log_variance = (np.stack([np.asarray(a, np.float64) for a in moment]) for moment in zip(*members))
+    return mean.mean(0), log_mean.mean(0), log_variance.mean(0) + log_mean.var(0)
 
 
 HIDDEN, REPEATS = 0.3, 8
@@ -65,7 +77,7 @@ LAGS_S = (0.04, 0.1)  # beyond the EMG's own correlation, and well within that o
 
 
 def spread_factor(
-    net: Network,
+    networks: Network,
     emg: Float32[np.ndarray, "window step muscle"],
     x: Float32[np.ndarray, "window step feature"],
     present: Float32[np.ndarray, "window step muscle"],
@@ -81,24 +93,24 @@ def spread_factor(
     """
     key, rng = jax.random.PRNGKey(seed), np.random.default_rng(seed)
     lags = range(max(1, round(LAGS_S[0] / bin_s)), max(1, round(LAGS_S[1] / bin_s)) + 1)
-    scatter = _scatter(net, x, present, key, rng, n_samples)
-    return float(np.sqrt(max(1.0, scatter, _lasting_error(net, emg, x, present, key, rng, n_samples, lags))))
+    scatter = _scatter(networks, x, present, key, rng, n_samples)
+    return float(np.sqrt(max(1.0, scatter, _lasting_error(networks, emg, x, present, key, rng, n_samples, lags))))
 
 
 def _scatter(
-    net: Network, x: np.ndarray, present: np.ndarray, key: PRNGKeyArray, rng: np.random.Generator, n_samples: int
+    networks: Network, x: np.ndarray, present: np.ndarray, key: PRNGKeyArray, rng: np.random.Generator, n_samples: int
 ) -> float:
     """Mean square difference between the logarithms of estimates from two halves, over the variance they claim."""
     half = rng.random(present.shape) < 0.5
     parts = [np.where(chosen, present, 0).astype(np.float32) for chosen in (half, ~half)]
     (_, one, claim), (_, other, claim_other) = (
-        posterior_of_mean(net, x, seen, jax.random.fold_in(key, i), n_samples) for i, seen in enumerate(parts)
+        posterior_of_mean(networks, x, seen, jax.random.fold_in(key, i), n_samples) for i, seen in enumerate(parts)
     )
     return float(np.mean((one - other)[present > 0] ** 2) / np.mean((claim + claim_other)[present > 0]))
 
 
 def _lasting_error(
-    net: Network,
+    networks: Network,
     emg: np.ndarray,
     x: np.ndarray,
     present: np.ndarray,
@@ -115,7 +127,7 @@ def _lasting_error(
     emg, x, present = (np.tile(a, (REPEATS, 1, 1)) for a in (emg, x, present))
     hidden = (rng.random(emg.shape) < HIDDEN) & (present > 0)
     seen = np.where(hidden, 0, present).astype(np.float32)
-    mean, _, variance = posterior_of_mean(net, x, seen, key, n_samples)
+    mean, _, variance = posterior_of_mean(networks, x, seen, key, n_samples)
     residual = np.where(hidden, emg / mean - 1, 0.0)
     spread = np.where(hidden, np.sqrt(variance), 0.0)
     used = [lag for lag in lags if lag < emg.shape[1]]
