@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import html.parser
 import json
 import re
@@ -185,6 +186,14 @@ def test_a_recording_without_emg_is_still_reported(tmp_path: Path) -> None:
     bare = RecordingResult(Recording({"forces": force}), (), {}, {"bayes": "there is no EMG."})
     text = read(write_report(study(bare), tmp_path / "report.html").read_text(encoding="utf-8")).text
     assert "there is no EMG." in text and "0 EMG channels" in text
+
+
+def test_a_truth_on_its_own_scale_is_drawn_beside_estimates_of_which_one_muscle_is_masked(tmp_path: Path) -> None:
+    one = result(recording())
+    known = one.estimates["bayes"].activation
+    truth = Activation(3 * known.fillna(1.0), method="truth", relative_to="unit")
+    path = write_report(study(dataclasses.replace(one, truth=truth)), tmp_path / "report.html")  # a warning is an error
+    assert "truth" in path.read_text(encoding="utf-8")
 
 
 def test_a_long_recording_stays_small_and_says_that_it_was_simplified(tmp_path: Path) -> None:

@@ -180,7 +180,8 @@ def _with_scaled_truth(result: RecordingResult) -> RecordingResult:
     if truth is None or truth.relative_to != "unit" or not estimates:
         return result
     own = truth.activation.quantile(0.95, "time")
-    theirs = [a.activation.where(a.valid).quantile(0.95, "time").drop_vars("quantile") for a in estimates]
+    known = [a.activation.where(a.valid).dropna("muscle", how="all") for a in estimates]
+    theirs = [k.quantile(0.95, "time").drop_vars("quantile") for k in known]
     gain = (xr.concat(theirs, "method", join="outer").median("method") / own).drop_vars("quantile")
     scaled = truth.activation * gain.reindex_like(truth.activation.muscle)
     return dataclasses.replace(result, truth=Activation(scaled, method="truth", relative_to="unit", valid=truth.valid))
