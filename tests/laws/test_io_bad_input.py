@@ -119,6 +119,14 @@ def test_each_fault_has_its_own_sentence(name: str, make: Callable[[Path], objec
     assert str(caught.value).startswith(name)
 
 
+def test_a_unit_that_emg_cannot_have_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("time,TA\n" + "".join(f"{i / 1000},{i % 3}\n" for i in range(100)), encoding="utf-8")
+    assert read(path, units="uV")["emg"].attrs["units"] == "µV"
+    with pytest.raises(MyodriveError, match="not 'kg'"):
+        read(path, units="kg")
+
+
 @pytest.mark.parametrize(
     ("script", "says"),
     [

@@ -235,6 +235,9 @@ def unique_labels(labels: Sequence[str]) -> list[str]:
 
 def _make_emg(channels: Channels, choice: Choice, stage: str | None, where: str) -> tuple[xr.DataArray, list[str]]:
     warnings: list[str] = []
+    if choice.units is not None and spell_unit(choice.units) not in _MAY_BE_EMG:
+        known = ", ".join(sorted(_MAY_BE_EMG - {""}))
+        raise OptionError(f"units= of EMG is one of {known}, not '{choice.units}'.", where=where)
     scale, unit, converted = _one_unit([spell_unit(choice.units or u) for u in channels.units], where)
     warnings += converted
     labels = unique_labels(channels.labels)
