@@ -21,10 +21,30 @@ if __name__ == "__main__":
     estimator = md.LowPass(cutoff_hz=5.0).fit(recording)
     estimator.save(folder / "low-pass")
     md.BayesFilter().fit(recording).save(folder / "bayes")
+    tiny = {
+        "ic_encoder": 3,
+        "ci_encoder": 3,
+        "controller": 3,
+        "generator": 4,
+        "n_initial": 2,
+        "n_input": 1,
+        "n_factor": 2,
+    }
+    short = {
+        "window_s": 0.2,
+        "overlap_s": 0.1,
+        "validation_gap_s": 0.0,
+        "batch_size": 8,
+        "max_epochs": 2,
+        "n_samples": 20,
+    }
+    network = md.LFADS(**tiny, **short).fit(recording)
+    network.save(folder / "lfads")
     activation = estimator.estimate(recording)
     md.write(activation, folder / "activation.nc")
     numbers = {
         "mean": activation.activation.mean("time").values.tolist(),
+        "lfads_mean": network.estimate(recording).activation.mean("time").values.tolist(),
         "n_time": activation.activation.sizes["time"],
     }
     (folder / "numbers.json").write_text(json.dumps(numbers), encoding="utf-8")

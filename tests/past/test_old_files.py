@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from myodrive import BayesFilter, LowPass, read, read_study
+from myodrive import LFADS, BayesFilter, LowPass, read, read_study
 
 VERSIONS = sorted(p for p in Path(__file__).parent.iterdir() if p.name.startswith("v"))
 
@@ -33,3 +33,5 @@ def test_estimators_saved_by_every_version_load_and_estimate_the_same(folder: Pa
     again = LowPass.load(folder / "low-pass").estimate(recording)
     np.testing.assert_allclose(again.activation.mean("time").values, numbers["mean"], rtol=1e-6)
     assert BayesFilter.load(folder / "bayes").estimate(recording).has_interval
+    network = LFADS.load(folder / "lfads").estimate(recording)
+    np.testing.assert_allclose(network.activation.mean("time").values, numbers["lfads_mean"], rtol=1e-3)
