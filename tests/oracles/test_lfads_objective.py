@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import stats
 
-from myodrive.from_emg.lfads.model import PRIOR_VARIANCE, Decoded, Encoded, Network, Sizes
+from myodrive.from_emg.lfads.decoder import Decoded
+from myodrive.from_emg.lfads.model import PRIOR_VARIANCE, Encoded, Network, Sizes
 from myodrive.from_emg.lfads.objective import FLOOR, kl_of_initial, kl_of_inputs, log_gamma_density
 
 SIZES = Sizes(n_muscle=2, ic_encoder=3, ci_encoder=3, controller=4, generator=5, n_initial=3, n_input=2, n_factor=2)

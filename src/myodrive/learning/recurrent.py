@@ -40,11 +40,16 @@ class GRU(eqx.Module):
         return jnp.zeros((n_batch, self.bias_state.shape[-1]))
 
     def step(
-        self, state: Float[Array, "batch state"], x: Float[Array, "batch input"], clip: float = jnp.inf
+        self,
+        state: Float[Array, "batch state"],
+        x: Float[Array, "batch input"],
+        clip: float = jnp.inf,
+        known: Float[Array, "batch gates"] | None = None,
     ) -> Float[Array, "batch state"]:
-        """One step; the new state is held within ±`clip`."""
+        """One step; the new state is held within ±`clip`. `known` is what further inputs add to the gates."""
         n = self.bias_state.shape[-1]
         from_input = x @ self.w_input + self.bias
+        from_input = from_input if known is None else from_input + known
         from_state = state @ self.w_state
         reset = jax.nn.sigmoid(from_input[:, :n] + from_state[:, :n])
         keep = jax.nn.sigmoid(from_input[:, n : 2 * n] + from_state[:, n : 2 * n])

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from myodrive.learning.recurrent import GRU, normal_weights, remat_scan, run_both_ways
+from myodrive.learning.recurrent import GRU, normal_weights, run_both_ways
 
 STATE_CLIP = 5.0  # bound of every recurrent state, as published
 SMALLEST_VARIANCE = 1e-4  # of the posterior of the initial condition, as published
@@ -72,6 +72,7 @@ class Network(eqx.Module):
     prior_mean: Float[Array, "*member initial"]
     prior_log_tau: Float[Array, "*member input"]  # in bins
     prior_log_noise: Float[Array, "*member input"]  # variance of the innovation
+    from_external: Float[Array, "*member external gates"] | None = None  # weights of external inputs to the generator
 
     @classmethod
     def create(cls, sizes: Sizes, null: Float[Array, "2 muscle"], key: PRNGKeyArray) -> Network:
@@ -108,17 +109,6 @@ class Encoded(NamedTuple):
     context: Float[Array, "time batch both"]  # for the controller: past and future of each step, not the step itself
 
 
-class Decoded(NamedTuple):
-    """One draw from the posterior."""
-
-    log_shape: Float[Array, "time batch muscle"]
-    log_rate: Float[Array, "time batch muscle"]
-    factors: Float[Array, "time batch factor"]
-    inputs: Float[Array, "time batch input"]
-    input_mean: Float[Array, "time batch input"]
-    input_log_variance: Float[Array, "time batch input"]
-
-
 def encode(
     net: Network, x: Float[Array, "time batch feature"], seen: Float[Array, "time batch muscle"], drop: Dropout
 ) -> Encoded:
@@ -144,34 +134,6 @@ def encode(
     return Encoded(mean, jnp.exp(log_variance) + SMALLEST_VARIANCE, context)
 
 
-def decode(net: Network, code: Encoded, key: PRNGKeyArray, drop: Dropout) -> Decoded:
-    """Draw an initial condition and inputs from the posterior and run the generator."""
-    n_time, n_batch = code.context.shape[:2]
-    n_initial, n_input = net.prior_mean.shape[-1], net.prior_log_tau.shape[-1]
-    normal = jax.random.normal(key, (n_batch, n_initial + n_time * n_input))  # one draw: each costs compilation
-    generator = net.to_generator(code.initial_mean + jnp.sqrt(code.initial_variance) * normal[:, :n_initial])
-    noise = jnp.moveaxis(normal[:, n_initial:].reshape(n_batch, n_time, n_input), 0, 1)
-    to_factor = net.to_factor / jnp.linalg.norm(net.to_factor, axis=0, keepdims=True)
-    controller = jnp.broadcast_to(net.controller_start, (n_batch, net.controller_start.shape[-1]))
-
-    def step(carry: tuple, now: tuple) -> tuple[tuple, tuple]:
-        controller, generator, factors = carry
-        context, noise = now
-        heard = jnp.concatenate([context * drop.context, factors], axis=-1)
-        controller = net.controller.step(controller, heard, STATE_CLIP)
-        mean, log_variance = jnp.split(net.to_input(controller), 2, axis=-1)
-        u = mean + jnp.exp(0.5 * log_variance) * noise
-        generator = net.generator.step(generator, u, STATE_CLIP)
-        factors = (generator * drop.generator) @ to_factor
-        return (controller, generator, factors), (factors, u, mean, log_variance)
-
-    start = (controller, generator, (generator * drop.generator) @ to_factor)
-    _, (factors, u, mean, log_variance) = remat_scan(step, start, (code.context, noise))
-    log_shape = bounded(net.to_log_shape(factors), *LOG_SHAPE)
-    log_rate = bounded(net.to_log_rate(factors), *LOG_RATE)
-    return Decoded(log_shape, log_rate, factors, u, mean, log_variance)
-
-
 class Dropout(NamedTuple):
     """Masks, already divided by what they keep; each is drawn once per window and held over its steps."""
 
@@ -187,6 +149,13 @@ class Dropout(NamedTuple):
 
 
 NO_DROPOUT = Dropout(*(jnp.ones((1, 1)) for _ in range(3)))
+
+
+def read_out(
+    net: Network, factors: Float[Array, "time batch factor"]
+) -> tuple[Float[Array, "time batch muscle"], Float[Array, "time batch muscle"]]:
+    """Log-shape and log-rate of each muscle's density."""
+    return bounded(net.to_log_shape(factors), *LOG_SHAPE), bounded(net.to_log_rate(factors), *LOG_RATE)
 
 
 def bounded(x: Array, low: float, high: float) -> Array:

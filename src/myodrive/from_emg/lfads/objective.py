@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from jax.scipy.special import gammaln
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from myodrive.from_emg.lfads.model import NO_DROPOUT, PRIOR_VARIANCE, Decoded, Dropout, Encoded, Network, decode, encode
+from myodrive.from_emg.lfads.decoder import Decoded, decode
+from myodrive.from_emg.lfads.model import NO_DROPOUT, PRIOR_VARIANCE, Dropout, Encoded, Network, encode
 
 FLOOR = 1e-3  # in units of the normalised EMG (1 = the 95th percentile): a sample this low says only "not above it"
 SERIES = 32  # terms for P(shape, rate · floor); rate · floor stays below e^8.5 / 1000 = 4.9

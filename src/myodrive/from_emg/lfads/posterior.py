@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32, PRNGKeyArray
 
-from myodrive.from_emg.lfads.model import NO_DROPOUT, Network, decode, encode
+from myodrive.from_emg.lfads.decoder import decode
+from myodrive.from_emg.lfads.model import NO_DROPOUT, Network, encode
 
 CHUNK = 32  # windows at a time: bounds the memory, and one compilation serves recordings of any length
 
