@@ -10,8 +10,9 @@ import pytest
 from myodrive.errors import OptionError, SignalError
 from myodrive.from_emg.lfads import LFADS
 from myodrive.from_emg.lfads.data import binned_stretches, unbinned
+from myodrive.from_emg.lfads.densities import FLOOR
 from myodrive.from_emg.lfads.model import Network, Sizes
-from myodrive.from_emg.lfads.objective import FLOOR, Batch, Hyperparameters, LFADSTask, Windows, hide
+from myodrive.from_emg.lfads.objective import Batch, Hyperparameters, LFADSTask, Windows, hide
 from myodrive.learning.loop import State, run_steps
 from myodrive.recording import make_signal
 

@@ -11,8 +11,9 @@ import optax
 
 from myodrive.conditioning.windows import chop, merge
 from myodrive.from_emg.lfads.data import feature_statistics, network_input
+from myodrive.from_emg.lfads.densities import FLOOR
 from myodrive.from_emg.lfads.model import NO_DROPOUT, Network, Sizes, encode
-from myodrive.from_emg.lfads.objective import FLOOR, Hyperparameters, LFADSTask, Windows
+from myodrive.from_emg.lfads.objective import Hyperparameters, LFADSTask, Windows
 from myodrive.learning.loop import State, run_steps
 
 SIZES = Sizes(n_muscle=2, ic_encoder=3, ci_encoder=3, controller=3, generator=4, n_initial=2, n_input=1, n_factor=2)

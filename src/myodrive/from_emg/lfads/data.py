@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 from jaxtyping import Float
-from scipy.special import digamma, polygamma
 
 from myodrive.conditioning.windows import stretches
+from myodrive.from_emg.lfads.densities import FLOOR
 from myodrive.from_emg.lfads.model import Sizes
-from myodrive.from_emg.lfads.objective import FLOOR, LFADSTask, Windows
+from myodrive.from_emg.lfads.objective import LFADSTask, Windows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Problem:
 
     task: LFADSTask
     sizes: Sizes
-    null: Float[np.ndarray, "2 muscle"]  # the density that ignores time, which networks start from
+    null: Float[np.ndarray, "parameter muscle"]  # the density that ignores time, which networks start from
     training: Windows
     validation: Windows
     held_out: Float[np.ndarray, "window bin muscle"]  # the validation windows, NaN where missing
@@ -101,17 +101,3 @@ def feature_statistics(binned: Float[np.ndarray, "bin muscle"]) -> tuple[np.ndar
     mean = np.where(present, features, 0).sum(axis=0) / n
     spread = np.sqrt((np.where(present, features - mean, 0) ** 2).sum(axis=0) / n)
     return mean, np.where(spread > 0, spread, 1.0)
-
-
-def null_density(binned: Float[np.ndarray, "bin muscle"]) -> Float[np.ndarray, "2 muscle"]:
-    """Log-shape and log-rate of the gamma density that fits each muscle without regard to time (maximum likelihood)."""
-    raised = np.maximum(binned, FLOOR)
-    present = np.isfinite(raised)
-    n = np.maximum(present.sum(axis=0), 1)
-    mean = np.where(present.any(axis=0), np.where(present, raised, 0).sum(axis=0) / n, 1.0)
-    mean_log = np.where(present, np.log(np.where(present, raised, 1.0)), 0).sum(axis=0) / n
-    gap = np.maximum(np.log(mean) - np.where(present.any(axis=0), mean_log, -1.0), 1e-3)
-    shape = (3 - gap + np.sqrt((gap - 3) ** 2 + 24 * gap)) / (12 * gap)
-    for _ in range(5):  # Newton on log α − ψ(α) = log mean − mean log, in α
-        shape = shape - (np.log(shape) - digamma(shape) - gap) / (1 / shape - polygamma(1, shape))
-    return np.stack([np.log(shape), np.log(shape / mean)])

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from myodrive.from_emg.lfads.densities import Parameters
 from myodrive.from_emg.lfads.model import STATE_CLIP, Dropout, Encoded, Network, read_out
 from myodrive.learning.recurrent import remat_scan
 
@@ -18,8 +19,7 @@ from myodrive.learning.recurrent import remat_scan
 class Decoded(NamedTuple):
     """One draw from the posterior."""
 
-    log_shape: Float[Array, "time batch muscle"]
-    log_rate: Float[Array, "time batch muscle"]
+    parameters: Parameters  # of each muscle's density, (time, batch, muscle)
     factors: Float[Array, "time batch factor"]
     inputs: Float[Array, "time batch input"]
     input_mean: Float[Array, "time batch input"]
@@ -60,4 +60,4 @@ def decode(
 
     start = (controller, generator, (generator * drop.generator) @ to_factor)
     _, (factors, u, mean, log_variance) = remat_scan(step, start, (code.context, noise, known))
-    return Decoded(*read_out(net, factors), factors, u, mean, log_variance)
+    return Decoded(read_out(net, factors), factors, u, mean, log_variance)

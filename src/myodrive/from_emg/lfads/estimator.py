@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -25,9 +26,9 @@ from myodrive.from_emg.lfads.data import (
     binned_stretches,
     feature_statistics,
     network_input,
-    null_density,
     unbinned,
 )
+from myodrive.from_emg.lfads.densities import DENSITIES
 from myodrive.from_emg.lfads.model import Network, Sizes
 from myodrive.from_emg.lfads.objective import Hyperparameters, LFADSTask
 from myodrive.from_emg.lfads.posterior import posterior_of_mean, spread_factor
@@ -43,6 +44,7 @@ Scale = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 
 
+RENAMED = re.compile(r"\.to_(log_shape|log_rate)")  # read-outs as they were called before there were several densities
 _create = jax.jit(Network.create, static_argnums=0)
 
 
@@ -62,6 +64,9 @@ class LFADSConfig(EstimatorConfig):
     n_initial: Count = 30
     n_input: Count = 4
     n_factor: Count = 10
+
+    # Of the EMG given the factors: "gamma" (as published), "lognormal" or "zero_inflated_gamma"
+    density: Literal["gamma", "lognormal", "zero_inflated_gamma"] = "gamma"
 
     # Hyperparameters
     learning_rate: Positive = 5e-3  # at the start; it falls by half a cosine to a twentieth
@@ -96,8 +101,8 @@ class LFADS(Estimator):
 
     One network (not yet a population) is trained on windows of the recording, without labels, to predict samples of
     the rectified EMG that it was not shown, through a low-dimensional dynamical system with inferred inputs. The
-    estimate is the posterior mean of shape / rate of a gamma density, the interval comes from the posterior's spread
-    times `spread_`, a factor found on held-out samples.
+    estimate is the posterior mean of the EMG under a gamma (or other) density, the interval comes from the posterior's
+    spread times `spread_`, a factor found on held-out samples.
 
     Learned: `networks_` (weights, with a leading axis of members, here of one), `centre_`, `scale_` (of the encoders'
     input), `bin_s_`, `window_` (in bins), `spread_`, `history_` (one row of scores per epoch), `best_epoch_`, `stopped_`.
@@ -133,10 +138,10 @@ class LFADS(Estimator):
         shifted = f" Input and target were shifted by up to {c.shift_bins} bins, independently." if c.shift_bins else ""
         return (
             f"LFADS (one network; encoders {network.ic_encoder}, controller {network.controller}, generator "
-            f"{network.generator} units, {network.n_input} inferred inputs, {network.n_factor} factors; gamma density) was "
-            f"trained on windows of {self.window_ * self.bin_s_:.3g} s in bins of {1000 * self.bin_s_:.3g} ms with "
-            f"coordinated dropout ({c.hide_rate:.0%} of single samples and {c.block_rate:.0%} of blocks of "
-            f"{c.block_s:g} s in all muscles).{shifted} {c.validation_share:.0%} of the recording, in blocks that share no "
+            f"{network.generator} units, {network.n_input} inferred inputs, {network.n_factor} factors; "
+            f"{c.density.replace('_', '-')} density) was trained on windows of {self.window_ * self.bin_s_:.3g} s in bins of "
+            f"{1000 * self.bin_s_:.3g} ms with coordinated dropout ({c.hide_rate:.0%} of single samples and {c.block_rate:.0%} "
+            f"of blocks of {c.block_s:g} s in all muscles).{shifted} {c.validation_share:.0%} of the recording, in blocks that share no "
             f"sample with training, chose the weights of epoch {self.best_epoch_ + 1} of {len(self.history_)} by the "
             f"likelihood of samples hidden from the network. The activation is the posterior mean of {c.n_samples} draws; "
             f"the {c.interval_level:.0%} interval is the posterior's, widened {self.spread_:.2g} times as held-out samples "
@@ -184,7 +189,7 @@ class LFADS(Estimator):
         return Problem(
             task=LFADSTask(self.window_, config.batch_size, block, config.shift_bins),
             sizes=self._sizes(),
-            null=null_density(together),
+            null=DENSITIES[self.config.density].fit(together),
             training=training,
             validation=validation,
             held_out=np.stack([together[start : start + self.window_] for start in parts.validation]),
@@ -251,9 +256,10 @@ class LFADS(Estimator):
         single = {name.removeprefix("network"): a[None] for name, a in arrays.items() if name.startswith("network.")}
         several = {name.removeprefix("networks"): a for name, a in arrays.items() if name.startswith("networks.")}
         super()._restore({name: a for name, a in arrays.items() if not name.startswith("network")}, values)
-        weights = single or several
+        weights = {RENAMED.sub(r".read_out['\1']", name): a for name, a in (single or several).items()}
         n_member = len(next(iter(weights.values())))
-        null, keys = jnp.zeros((2, len(self.muscles_))), jnp.zeros((n_member, 2), jnp.uint32)
+        n_parameter = len(DENSITIES[self.config.density].bounds)
+        null, keys = jnp.zeros((n_parameter, len(self.muscles_))), jnp.zeros((n_member, 2), jnp.uint32)
         like = jax.eval_shape(jax.vmap(partial(Network.create, self._sizes(), null)), keys)
         self.networks_ = arrays_to_tree(weights, like)
 
@@ -264,7 +270,11 @@ class LFADS(Estimator):
         return Hyperparameters(**{name: jnp.asarray(value, jnp.float32) for name, value in values.items()})
 
     def _sizes(self) -> Sizes:
-        units = {f.name: getattr(self.config, f.name) for f in dataclasses.fields(Sizes) if f.name != "n_muscle"}
+        units = {
+            f.name: getattr(self.config, f.name)
+            for f in dataclasses.fields(Sizes)
+            if f.name in LFADSConfig.model_fields
+        }
         return Sizes(n_muscle=len(self.muscles_), **units)
 
     def _n_per_bin(self, trial: xr.DataArray) -> int:

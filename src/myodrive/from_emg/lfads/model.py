@@ -2,7 +2,11 @@
 
 Two bidirectional encoders read a window. One gives the posterior of the generator's initial condition; the other feeds
 a controller, which infers what the generator is driven by at each step. The generator's state gives the factors, and
-two linear read-outs of the factors give log-shape and log-rate of a gamma density for each muscle.
+linear read-outs of the factors give the parameters of a density (`densities`) for each muscle. A causal network has
+encoders that run forwards only, and hears a stated number of steps ahead.
+
+Several sessions share one network. Each then has a read-in, from what its electrodes show to dimensions that are
+common to all, and read-outs of its own (`of_session`).
 
 Arrays are (time, batch, feature). The network is a pytree of arrays whose sizes are its own shapes, so a population is
 a `jax.vmap` over a leading axis of every array.
@@ -16,15 +20,14 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from myodrive.learning.recurrent import GRU, normal_weights, run_both_ways
+from myodrive.from_emg.lfads.densities import DENSITIES, Parameters
+from myodrive.learning.recurrent import GRU, normal_weights, run, run_both_ways
 
 STATE_CLIP = 5.0  # bound of every recurrent state, as published
 SMALLEST_VARIANCE = 1e-4  # of the posterior of the initial condition, as published
 PRIOR_VARIANCE = 0.1  # of the initial condition, as published
-LOG_SHAPE = (-2.5, 6.0)  # shape .08 (spiky single samples) to 400 (an envelope that is smooth already)
-LOG_RATE = (-4.0, 8.5)  # together: means from below the floor to far above the clip; see `objective.FLOOR` for the top
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,9 +42,16 @@ class Sizes:
     n_initial: int
     n_input: int
     n_factor: int
+    density: str = "gamma"
+    look_ahead: int | None = None  # steps that the encoders of a causal network hear ahead; None: all there are
+    n_external: int = 0  # known inputs to the generator
+    n_session: int = 1
+    n_common: int = 0  # dimensions that several sessions are read into
 
 
 class Linear(eqx.Module):
+    """A linear map, the same for the whole batch or, with weights (batch, input, output), one for each window."""
+
     weight: Float[Array, "*member input output"]
     bias: Float[Array, "*member output"]
 
@@ -50,6 +60,8 @@ class Linear(eqx.Module):
         return cls(normal_weights(key, n_input, n_output), jnp.zeros(n_output))
 
     def __call__(self, x: Float[Array, "*batch input"]) -> Float[Array, "*batch output"]:
+        if self.weight.ndim == 3:
+            return jnp.einsum("tbi,bio->tbo", x, self.weight) + self.bias
         return x @ self.weight + self.bias
 
 
@@ -57,9 +69,9 @@ class Network(eqx.Module):
     """All weights, and the parameters of the priors."""
 
     ic_past: GRU
-    ic_future: GRU
+    ic_future: GRU | None  # none in a causal network
     ci_past: GRU
-    ci_future: GRU
+    ci_future: GRU | None
     to_initial: Linear
     to_generator: Linear
     controller: GRU
@@ -67,38 +79,71 @@ class Network(eqx.Module):
     to_input: Linear
     generator: GRU
     to_factor: Float[Array, "*member generator factor"]
-    to_log_shape: Linear
-    to_log_rate: Linear
+    read_out: dict[str, Linear]  # by parameter of the density; of several sessions with a leading axis of them
     prior_mean: Float[Array, "*member initial"]
     prior_log_tau: Float[Array, "*member input"]  # in bins
     prior_log_noise: Float[Array, "*member input"]  # variance of the innovation
+    read_in: Linear | None = None  # of several sessions, with a leading axis of them
     from_external: Float[Array, "*member external gates"] | None = None  # weights of external inputs to the generator
+    density: str = eqx.field(static=True, default="gamma")
+    look_ahead: int | None = eqx.field(static=True, default=None)
 
     @classmethod
-    def create(cls, sizes: Sizes, null: Float[Array, "2 muscle"], key: PRNGKeyArray) -> Network:
-        """Draw the weights; the read-outs start at the density `null` (log-shape, log-rate) that ignores time."""
-        s, keys = sizes, iter(jax.random.split(key, 12))
-        n_seen = 3 * s.n_muscle  # two features of each muscle, and whether it is there to be seen
-        read_outs = [Linear.create(s.n_factor, s.n_muscle, next(keys)) for _ in range(2)]
-        shape, rate = (eqx.tree_at(lambda r: r.bias, r, b) for r, b in zip(read_outs, null))
+    def create(cls, sizes: Sizes, null: Float[Array, "*session parameter muscle"], key: PRNGKeyArray) -> Network:
+        """Draw the weights; the read-outs start at the density `null` that ignores time.
+
+        `null` holds the parameters in the order of the density's `bounds`; of several sessions with a leading axis.
+        """
+        s, names = sizes, list(DENSITIES[sizes.density].bounds)
+        several = s.n_session > 1
+        keys = iter(jax.random.split(key, 10 + len(names) + several + bool(s.n_external)))
+        both = s.look_ahead is None
+        n_heard = 2 if both else 1  # directions
+        n_seen = s.n_common if several else 3 * s.n_muscle  # two features of each muscle, and whether it can be seen
+        read_out = {name: Linear.create(s.n_factor, s.n_muscle, next(keys)) for name in names}
+        if several:  # all sessions start at the same weights
+            read_out = jax.tree.map(lambda a: jnp.broadcast_to(a, (s.n_session, *a.shape)), read_out)
+        read_out = {
+            name: eqx.tree_at(lambda r: r.bias, linear, null[..., i, :])
+            for i, (name, linear) in enumerate(read_out.items())
+        }
+        ic_past, ic_future = (GRU.create(n_seen, s.ic_encoder, k) for k in (next(keys), next(keys)))
+        ci_past, ci_future = (GRU.create(n_seen, s.ci_encoder, k) for k in (next(keys), next(keys)))
         return cls(
-            ic_past=GRU.create(n_seen, s.ic_encoder, next(keys)),
-            ic_future=GRU.create(n_seen, s.ic_encoder, next(keys)),
-            ci_past=GRU.create(n_seen, s.ci_encoder, next(keys)),
-            ci_future=GRU.create(n_seen, s.ci_encoder, next(keys)),
-            to_initial=Linear.create(2 * s.ic_encoder, 2 * s.n_initial, next(keys)),
+            ic_past=ic_past,
+            ic_future=ic_future if both else None,
+            ci_past=ci_past,
+            ci_future=ci_future if both else None,
+            to_initial=Linear.create(n_heard * s.ic_encoder, 2 * s.n_initial, next(keys)),
             to_generator=Linear.create(s.n_initial, s.generator, next(keys)),
-            controller=GRU.create(2 * s.ci_encoder + s.n_factor, s.controller, next(keys)),
+            controller=GRU.create(n_heard * s.ci_encoder + s.n_factor, s.controller, next(keys)),
             controller_start=jnp.zeros(s.controller),
             to_input=Linear.create(s.controller, 2 * s.n_input, next(keys)),
             generator=GRU.create(s.n_input, s.generator, next(keys)),
             to_factor=normal_weights(next(keys), s.generator, s.n_factor),
-            to_log_shape=shape,
-            to_log_rate=rate,
+            read_out=read_out,
             prior_mean=jnp.zeros(s.n_initial),
             prior_log_tau=jnp.full(s.n_input, jnp.log(10.0)),
             prior_log_noise=jnp.full(s.n_input, jnp.log(0.1)),
+            read_in=read_ins(s.n_session, 3 * s.n_muscle, s.n_common, next(keys)) if several else None,
+            from_external=normal_weights(next(keys), s.n_external, 3 * s.generator) if s.n_external else None,
+            density=s.density,
+            look_ahead=s.look_ahead,
         )
+
+
+def read_ins(n_session: int, n_seen: int, n_common: int, key: PRNGKeyArray) -> Linear:
+    """One random read-in for all sessions."""
+    linear = Linear.create(n_seen, n_common, key)
+    return jax.tree.map(lambda a: jnp.broadcast_to(a, (n_session, *a.shape)), linear)
+
+
+def of_session(net: Network, session: Int[Array, "*batch"] | int) -> Network:
+    """The network as one session has it or, given a session for each window of a batch, as each window has it."""
+    if net.read_in is None:
+        return net
+    own = jax.tree.map(lambda a: a[session], (net.read_in, net.read_out))
+    return eqx.tree_at(lambda n: (n.read_in, n.read_out), net, own)
 
 
 class Encoded(NamedTuple):
@@ -123,15 +168,36 @@ def encode(
     drop : Dropout
     """
     tokens = jnp.concatenate([x * jnp.concatenate([seen, seen], axis=-1), seen], axis=-1)
+    if net.read_in is not None:
+        tokens = net.read_in(tokens)
+    summary, context = _heard(net, tokens) if net.look_ahead is None else _heard_so_far(net, tokens, net.look_ahead)
+    mean, log_variance = jnp.split(net.to_initial(summary * drop.summary), 2, axis=-1)
+    return Encoded(mean, jnp.exp(log_variance) + SMALLEST_VARIANCE, context)
+
+
+def _heard(
+    net: Network, tokens: Float[Array, "time batch token"]
+) -> tuple[Float[Array, "batch both"], Float[Array, "time batch both"]]:
+    """The whole window for the initial condition; for the controller at a step, all steps but that one (lag 1)."""
     past, future = run_both_ways(net.ic_past, net.ic_future, tokens, clip=STATE_CLIP)
-    summary = jnp.concatenate([past[-1], future[0]], axis=-1) * drop.summary
-    mean, log_variance = jnp.split(net.to_initial(summary), 2, axis=-1)
+    summary = jnp.concatenate([past[-1], future[0]], axis=-1)
     past, future = run_both_ways(net.ci_past, net.ci_future, tokens, clip=STATE_CLIP)
-    # Lag 1: what reaches the controller at a step has seen all steps but that one.
     nothing = jnp.zeros_like(past[:1])
     past, future = jnp.concatenate([nothing, past[:-1]]), jnp.concatenate([future[1:], nothing])
-    context = jnp.concatenate([past, future], axis=-1)
-    return Encoded(mean, jnp.exp(log_variance) + SMALLEST_VARIANCE, context)
+    return summary, jnp.concatenate([past, future], axis=-1)
+
+
+def _heard_so_far(
+    net: Network, tokens: Float[Array, "time batch token"], look_ahead: int
+) -> tuple[Float[Array, "batch state"], Float[Array, "time batch state"]]:
+    """The same of a causal network: at a step, what came until `look_ahead` steps later, that step with it.
+
+    The initial condition, which decides all steps, hears what the first one does.
+    """
+    ahead = min(look_ahead, len(tokens) - 1)
+    summary = run(net.ic_past, tokens[: ahead + 1], clip=STATE_CLIP)[-1]
+    past = run(net.ci_past, tokens, clip=STATE_CLIP)
+    return summary, jnp.concatenate([past[ahead:], jnp.broadcast_to(past[-1], (ahead, *past.shape[1:]))])
 
 
 class Dropout(NamedTuple):
@@ -143,7 +209,9 @@ class Dropout(NamedTuple):
 
     @classmethod
     def draw(cls, net: Network, n_batch: int, rate: Array | float, key: PRNGKeyArray) -> Dropout:
-        sizes = [2 * net.ic_past.bias_state.size, 2 * net.ci_past.bias_state.size, net.generator.bias_state.size]
+        directions = 2 if net.look_ahead is None else 1
+        encoders = [directions * cell.bias_state.size for cell in (net.ic_past, net.ci_past)]
+        sizes = [*encoders, net.generator.bias_state.size]
         kept = (jax.random.uniform(key, (n_batch, sum(sizes))) >= rate) / (1 - rate)
         return cls(*jnp.split(kept, [sizes[0], sizes[0] + sizes[1]], axis=-1))
 
@@ -151,14 +219,6 @@ class Dropout(NamedTuple):
 NO_DROPOUT = Dropout(*(jnp.ones((1, 1)) for _ in range(3)))
 
 
-def read_out(
-    net: Network, factors: Float[Array, "time batch factor"]
-) -> tuple[Float[Array, "time batch muscle"], Float[Array, "time batch muscle"]]:
-    """Log-shape and log-rate of each muscle's density."""
-    return bounded(net.to_log_shape(factors), *LOG_SHAPE), bounded(net.to_log_rate(factors), *LOG_RATE)
-
-
-def bounded(x: Array, low: float, high: float) -> Array:
-    """Held smoothly between two bounds, and almost unchanged in the middle half."""
-    centre, half = (low + high) / 2, (high - low) / 2
-    return centre + half * jnp.tanh((x - centre) / half)
+def read_out(net: Network, factors: Float[Array, "time batch factor"]) -> Parameters:
+    """The parameters of each muscle's density."""
+    return DENSITIES[net.density].held({name: linear(factors) for name, linear in net.read_out.items()})

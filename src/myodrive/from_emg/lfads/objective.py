@@ -7,14 +7,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import gammaln
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from myodrive.from_emg.lfads.decoder import Decoded, decode
+from myodrive.from_emg.lfads.densities import DENSITIES
 from myodrive.from_emg.lfads.model import NO_DROPOUT, PRIOR_VARIANCE, Dropout, Encoded, Network, encode
-
-FLOOR = 1e-3  # in units of the normalised EMG (1 = the 95th percentile): a sample this low says only "not above it"
-SERIES = 32  # terms for P(shape, rate · floor); rate · floor stays below e^8.5 / 1000 = 4.9
 
 
 class Hyperparameters(NamedTuple):
@@ -35,7 +32,7 @@ class Hyperparameters(NamedTuple):
 class Windows(NamedTuple):
     """Stretches of one or many trials laid end to end, and where windows may start."""
 
-    emg: Float[Array, "time muscle"]  # not below FLOOR; 1 where it is missing
+    emg: Float[Array, "time muscle"]  # not below `densities.FLOOR`; 1 where it is missing
     x: Float[Array, "time feature"]  # its logarithm and root, centred and scaled; 0 where it is missing
     present: Float[Array, "time muscle"]
     starts: Int[Array, " start"]
@@ -52,34 +49,6 @@ def take(windows: Windows, starts: Int[Array, " batch"], n_time: int) -> Batch:
     """The windows that start there."""
     index = jnp.arange(n_time)[:, None] + starts[None, :]
     return Batch(windows.emg[index], windows.x[index], windows.present[index])
-
-
-# -- the density -----------------------------------------------------------------------------------------------------
-
-
-def log_gamma_density(
-    emg: Float[Array, "*shape"], log_shape: Float[Array, "*shape"], log_rate: Float[Array, "*shape"]
-) -> Float[Array, "*shape"]:
-    """Log-likelihood of a gamma density that is censored at `FLOOR`.
-
-    Above the floor ``α log β − log Γ(α) + (α − 1) log y − β y``; at the floor the probability of being at or below it,
-    ``log P(α, β·FLOOR)``. Rectified EMG has exact zeros, where a gamma density is 0 or infinite; here they are one
-    bounded event, and no constant added to the data sets the scale of the loss.
-    """
-    shape, rate = jnp.exp(log_shape), jnp.exp(log_rate)
-    above = shape * log_rate - gammaln(shape) + (shape - 1) * jnp.log(emg) - rate * emg
-    return jnp.where(emg > FLOOR, above, log_gamma_below(log_shape, log_rate + jnp.log(FLOOR)))
-
-
-def log_gamma_below(log_shape: Array, log_x: Array) -> Array:
-    """``log P(α, x)`` by its series ``x^α e^{−x} / Γ(α + 1) · Σ x^k / ((α + 1) … (α + k))``: terms of one sign."""
-    shape, x = jnp.exp(log_shape), jnp.exp(log_x)
-
-    def inwards(total: Array, k: Array) -> tuple[Array, None]:  # 1 + x/(α+1) · (1 + x/(α+2) · (…)), the last first
-        return 1 + x / (shape + k) * total, None
-
-    total, _ = jax.lax.scan(inwards, jnp.ones_like(x), jnp.arange(1.0, SERIES), reverse=True)
-    return shape * log_x - x - gammaln(shape) - log_shape + jnp.log(total)
 
 
 # -- coordinated dropout ---------------------------------------------------------------------------------------------
@@ -180,7 +149,7 @@ class LFADSTask:
         ramp = jnp.clip(step / jnp.maximum(hyper.ramp_steps, 1.0), 0.0, 1.0)
         n_sample = batch.emg.shape[0] * batch.emg.shape[2]
         terms = {
-            "reconstruction": mean_loss(aim[0], drawn, aim[0].present * aim[1]),
+            "reconstruction": mean_loss(aim[0], drawn, aim[0].present * aim[1], weights.density),
             "kl_initial": ramp * hyper.kl_initial * kl_of_initial(weights, code).mean() / n_sample,
             "kl_input": ramp * hyper.kl_input * kl_of_inputs(weights, drawn).mean() / n_sample,
             "l2_generator": ramp * hyper.l2_generator * 0.5 * (weights.generator.w_state**2).mean(),
@@ -197,14 +166,14 @@ class LFADSTask:
         key_hide, key_draw = jax.random.split(key)
         hidden = hide(batch.emg.shape, HIDDEN_IN_VALIDATION, BLOCKS_IN_VALIDATION, self.block, key_hide)
         drawn = decode(weights, encode(weights, batch.x, batch.present * ~hidden, NO_DROPOUT), key_draw, NO_DROPOUT)
-        seen = mean_loss(batch, drawn, batch.present * ~hidden)
-        return mean_loss(batch, drawn, batch.present * hidden), {"validation_seen": seen}
+        seen = mean_loss(batch, drawn, batch.present * ~hidden, weights.density)
+        return mean_loss(batch, drawn, batch.present * hidden, weights.density), {"validation_seen": seen}
 
 
 HIDDEN_IN_VALIDATION, BLOCKS_IN_VALIDATION, DRAWS_IN_VALIDATION = 0.25, 0.1, 4
 
 
-def mean_loss(batch: Batch, drawn: Decoded, counts: Array) -> Array:
+def mean_loss(batch: Batch, drawn: Decoded, counts: Array, density: str) -> Array:
     """Mean negative log-likelihood over the samples that count."""
-    loss = -log_gamma_density(batch.emg, drawn.log_shape, drawn.log_rate)
+    loss = -DENSITIES[density].log_likelihood(batch.emg, drawn.parameters)
     return jnp.where(counts > 0, loss, 0.0).sum() / jnp.maximum(counts.sum(), 1.0)

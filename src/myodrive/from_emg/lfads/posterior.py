@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, Float32, PRNGKeyArray
 
 from myodrive.from_emg.lfads.decoder import decode
+from myodrive.from_emg.lfads.densities import DENSITIES
 from myodrive.from_emg.lfads.model import NO_DROPOUT, Network, encode
 
 CHUNK = 32  # windows at a time: bounds the memory, and one compilation serves recordings of any length
@@ -19,7 +20,7 @@ CHUNK = 32  # windows at a time: bounds the memory, and one compilation serves r
 class Posterior(NamedTuple):
     """Moments over draws, (time, batch, muscle)."""
 
-    mean: Array  # of shape / rate, the published estimate
+    mean: Array  # of the EMG under the density, the published estimate
     log_mean: Array  # of its logarithm
     log_variance: Array
 
@@ -31,7 +32,7 @@ def _moments(net: Network, x: Array, seen: Array, key: PRNGKeyArray, n_samples: 
 
     def draw(sums: tuple, key: Array) -> tuple[tuple, None]:
         drawn = decode(net, code, key, NO_DROPOUT)
-        log = drawn.log_shape - drawn.log_rate
+        log = DENSITIES[net.density].log_mean(drawn.parameters)
         return tuple(s + v for s, v in zip(sums, (jnp.exp(log), log, log**2))), None
 
     zero = jnp.zeros(seen.shape)
@@ -47,7 +48,7 @@ def posterior_of_mean(
     key: PRNGKeyArray,
     n_samples: int,
 ) -> list[Float[np.ndarray, "window step muscle"]]:
-    """Mean, mean logarithm and variance of the logarithm of shape / rate over draws from the posterior.
+    """Mean, mean logarithm and variance of the logarithm of the density's mean over draws from the posterior.
 
     With several networks the draws are shared among them: the posterior is their mixture, and what they disagree on
     widens it. The draws of a chunk of windows depend on the key, its place and the member alone.
