@@ -21,6 +21,7 @@ from .evaluation.scores import score as score
 from .evaluation.summary import summarise as summarise
 from .from_emg.bayes import BayesFilter as BayesFilter
 from .from_emg.lfads import LFADS as LFADS
+from .from_emg.lfads import AutoLFADS as AutoLFADS
 from .from_emg.lowpass import LowPass as LowPass
 from .from_emg.synergies import Synergies as Synergies
 from .from_emg.whitening import WhitenedEnvelope as WhitenedEnvelope

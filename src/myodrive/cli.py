@@ -39,6 +39,7 @@ Already = Annotated[
 Muscle = Annotated[list[str] | None, typer.Option("--muscle", help="LABEL=MUSCLE where a label is not recognised.")]
 Rate = Annotated[float | None, typer.Option("--rate-hz", help="Sampling rate, for text files that do not say.")]
 Units = Annotated[str | None, typer.Option("--units", help="Unit of the EMG, for files that do not say: V, mV, uV.")]
+LEARN_BY_MINUTES = ("lfads", "autolfads")
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="The results' folder.")]
 
 
@@ -122,6 +123,7 @@ def estimate(
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="low-pass.cutoff_hz=4, conditioning.highpass_hz=20, …")
     ] = None,
+    minutes: Annotated[float | None, typer.Option(help="Time for lfads and autolfads to learn, each.")] = None,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     format_: Annotated[list[str] | None, typer.Option("--format", help="Beside NetCDF: sto, csv or mat.")] = None,
     summary: Annotated[bool, typer.Option("--summary", help="Also one tidy table: peaks, means, bursts, …")] = False,
@@ -133,6 +135,8 @@ def estimate(
     conditioning |= {"ecg_muscles": ecg_muscle, "ecg": ecg or "template"} if ecg_muscle else {}
     conditioning |= {"relative_to": relative_to or "mvc"} if relative_to or mvc else {}
     settings = _settings(set_ or [])
+    if minutes is not None:
+        settings |= {name: {"minutes": minutes} | settings.get(name, {}) for name in LEARN_BY_MINUTES}
     conditioning |= settings.pop("conditioning", {})
     options = {
         "files": list(map(str, files)),
@@ -168,7 +172,7 @@ def repeat(
 @app.command()
 def demo(
     out: Out = None,
-    minutes: Annotated[float, typer.Option(help="Time for LFADS to learn.")] = 1.0,
+    minutes: Annotated[float, typer.Option(help="Time for LFADS to learn, and for AutoLFADS.")] = 1.0,
     open_: Annotated[bool, typer.Option("--open", help="Open the report in the browser.")] = False,
 ) -> None:
     """Simulate a walking recording whose activation is known, estimate it by every method, and write the report."""
@@ -177,7 +181,8 @@ def demo(
     folder = out or Path("myodrive-results") / "demo"
     recording = write_demo_recording(folder.with_name("demo-recording.nc"))
     print(f"simulated {recording}", file=sys.stderr)
-    options = {"files": [str(recording)], "methods": ["all"], "settings": {"lfads": {"minutes": minutes}}}
+    settings = {name: {"minutes": minutes} for name in LEARN_BY_MINUTES}
+    options = {"files": [str(recording)], "methods": ["all"], "settings": settings}
     _run(options, folder, summary=True, open_=open_)
 
 

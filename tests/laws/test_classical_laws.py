@@ -11,7 +11,7 @@ from myodrive.estimator import Estimator, estimators
 from myodrive.recording import make_signal
 
 # LFADS is trained, so what it says is stated in its own tests.
-CLASSICAL = {name: cls for name, cls in estimators("from_emg").items() if name != "lfads"}
+CLASSICAL = {name: cls for name, cls in estimators("from_emg").items() if "lfads" not in name}
 RATE_HZ = 1000.0
 # The default conditioning is zero-phase; these laws are about the estimators themselves.
 AS_IS = EmgConditioning(highpass_hz=None, resample_hz=None, clip_quantile=1.0)

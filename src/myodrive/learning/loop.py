@@ -112,7 +112,8 @@ def _step(
 
 
 @partial(jax.jit, static_argnames="task")
-def _score(task: Task, weights: PyTree, data: PyTree, key: Array) -> tuple[Array, dict[str, Array]]:
+def score(task: Task, weights: PyTree, data: PyTree, key: Array) -> tuple[Array, dict[str, Array]]:
+    """What `Task.validate` gives, compiled once for all equal tasks."""
     return task.validate(weights, data, key)
 
 
@@ -177,8 +178,8 @@ def train(
         while not stopped:
             paced = _paced(hyper, now.history, options)
             state, terms = run_steps(task, now.state, paced, training, options.steps_per_epoch)
-            score, scores = _score(task, state.average, validation, key_validation)
-            row = {"epoch": len(now.history), "validation": score, "skipped": state.skipped, **terms, **scores}
+            validated, scores = score(task, state.average, validation, key_validation)
+            row = {"epoch": len(now.history), "validation": validated, "skipped": state.skipped, **terms, **scores}
             row["seconds"] = time.monotonic() - started_at
             history = [*now.history, {name: float(value) for name, value in row.items()}]
             better = _best(history) is history[-1]

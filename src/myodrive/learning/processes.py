@@ -30,3 +30,10 @@ def _joined(separator: str, ours: str, variable: str) -> str:
     """What is added to a variable, and after it what the user has put there, which so has the last word."""
     theirs = os.environ.get(variable, "")
     return separator.join([ours, theirs]) if theirs and ours not in theirs else theirs or ours
+
+
+def usable_cores() -> int:
+    """The processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # Linux: a batch system may have given it fewer than there are
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,5 +1,6 @@
-"""LFADS for EMG: one member; the population is the next step."""
+"""LFADS for EMG: one network, and a population that finds its own hyperparameters."""
 
+from myodrive.from_emg.lfads.autolfads import AutoLFADS, AutoLFADSConfig
 from myodrive.from_emg.lfads.estimator import LFADS, LFADSConfig
 
-__all__ = ["LFADS", "LFADSConfig"]
+__all__ = ["LFADS", "AutoLFADS", "AutoLFADSConfig", "LFADSConfig"]

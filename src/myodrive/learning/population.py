@@ -1,0 +1,392 @@
+"""The search: a population of networks that learn, copy each other and change their hyperparameters.
+
+`learning.population_rules` says who copies whom, `learning.schedules` how many train for how long, `learning.crews` where.
+Here is what ties them together: between two rounds the whole search is one pytree of arrays (member, …) and a few plain
+values, which are saved, and from which it goes on to the same bits.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+from jaxtyping import PyTree
+
+from myodrive.errors import OptionError, SignalError
+from myodrive.learning import population_rules as rules
+from myodrive.learning import schedules
+from myodrive.learning.checkpoint import load_checkpoint, save_checkpoint
+from myodrive.learning.crews import Crew, Order
+from myodrive.learning.loop import Progress, State
+from myodrive.learning.members import Slice, Trained, joined, stack
+from myodrive.learning.population_rules import Range, Values
+from myodrive.learning.schedules import Plan, Round
+
+FIRST_EPOCHS = 2  # of a search against the clock: one that compiles, one that tells how long an epoch takes
+MARGIN = 0.95  # of the time that is left is planned with
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchOptions:
+    """What is searched, and for how long.
+
+    Parameters
+    ----------
+    ranges : dict of Range
+        Of the hyperparameters that are searched, fields of the task's `Hyperparameters`.
+    start : dict of float
+        Their initial values.
+    epochs : int
+        Of one lineage in the branching schedule.
+    minutes : float, optional
+        After which the best so far is taken; population and epochs shrink to what fits.
+    checkpoint : path, optional
+        File that every round is saved to, and from which the search goes on.
+    """
+
+    population: int
+    ranges: Mapping[str, Range]
+    start: Values
+    steps_per_epoch: int
+    schedule: schedules.ScheduleName = "branching"
+    epochs: int = 60
+    minutes: float | None = None
+    seed: int = 0
+    checkpoint: Path | None = None
+    fingerprint: str = ""  # of data and configuration
+
+
+@dataclasses.dataclass
+class Found:
+    """What a search found."""
+
+    best: PyTree  # (member, …) averaged weights of each member where they validated best
+    best_score: np.ndarray  # (member,), lower is better; inf for a member that never trained
+    history: list[dict[str, float]]  # one row for each member and generation
+    stopped: str  # "schedule", "stalled" or "minutes"
+    skipped: int
+    member_steps: int  # of all members together
+    seconds: float
+
+    def ranked(self, n: int) -> list[int]:
+        """The `n` best members, the best first."""
+        order = [int(i) for i in np.argsort(self.best_score, kind="stable")]
+        return [i for i in order if math.isfinite(self.best_score[i])][:n]
+
+
+@dataclasses.dataclass
+class Story:
+    """Everything else that decides how the search goes on, as JSON allows."""
+
+    plan: list[tuple[int, int, str]]
+    done: int = 0  # rounds
+    alive: list[int] = dataclasses.field(default_factory=list)
+    hyper: list[Values] = dataclasses.field(default_factory=list)  # of each member
+    parents: list[int] = dataclasses.field(default_factory=list)  # whose weights each member went into this round with
+    smoothed: list[float] = dataclasses.field(default_factory=list)
+    steps: list[int] = dataclasses.field(default_factory=list)  # of each member's lineage
+    history: list[dict[str, float]] = dataclasses.field(default_factory=list)
+    seconds: float = 0.0
+    epoch_s: float = 0.0  # of one worker for an epoch of one member, compilation apart
+    compile_s: float = 0.0
+    stopped: str = ""
+
+    @property
+    def rounds(self) -> Plan:
+        return tuple(Round(*r) for r in self.plan)  # type: ignore[arg-type]
+
+
+def search(
+    options: SearchOptions,
+    weights: Callable[[int], PyTree],
+    hyper: Any,
+    crew: Crew,
+    *,
+    progress: Callable[[Progress], None] | None = None,
+) -> Found:
+    """Search until the schedule is over, nothing is gained any more, or the minutes are over.
+
+    Parameters
+    ----------
+    options : SearchOptions
+    weights : callable
+        The weights that member i starts from.
+    hyper : Hyperparameters
+        A NamedTuple of arrays, of which the fields in `options.ranges` are searched and the others stay.
+    crew : Crew
+        Who trains; not closed here.
+    progress : callable, optional
+        Told after each slice that was trained.
+
+    Raises
+    ------
+    OptionError
+        If the checkpoint is of another search.
+    SignalError
+        If no member has a finite score.
+    """
+    arrays, story = _resumed(options, *_start(options, weights, crew))
+    since = time.monotonic() - story.seconds
+    while not story.stopped:
+        trained = _train(options, arrays, story, hyper, crew, progress, since)
+        arrays = _put(arrays, story.alive, trained)
+        story = _told(options, story, trained)
+        story.seconds = time.monotonic() - since
+        story.plan = _fitted_to_time(options, story, crew.at_once)
+        arrays, story = _next_generation(options, arrays, story)
+        _save(options, arrays, story)
+    skipped = sum(int(row["skipped"]) for row in story.history)
+    member_steps = schedules.member_epochs(story.rounds[: story.done]) * options.steps_per_epoch
+    return Found(arrays.best, arrays.best_score, story.history, story.stopped, skipped, member_steps, story.seconds)
+
+
+def as_table(history: Sequence[Mapping[str, float]]) -> pd.DataFrame:
+    """The history, one row for each member and generation: parent, hyperparameters, scores, steps."""
+    whole = ("generation", "member", "parent", "steps", "skipped")
+    table = pd.DataFrame(list(history))
+    return table.astype({name: int for name in whole if name in table})
+
+
+# -- one round -------------------------------------------------------------------------------------------------------
+
+
+def _train(
+    options: SearchOptions,
+    arrays: Slice,
+    story: Story,
+    hyper: Any,
+    crew: Crew,
+    progress: Callable[[Progress], None] | None,
+    since: float,
+) -> Trained:
+    """All living members through the epochs of the round, in the order of their numbers."""
+    now = story.rounds[story.done]
+    horizon = (
+        jnp.inf if options.schedule == "plain" else schedules.lineage_epochs(story.rounds) * options.steps_per_epoch
+    )
+    per_slice = len(story.alive) if crew.together else 1
+    slices = [story.alive[i : i + per_slice] for i in range(0, len(story.alive), per_slice)]
+    orders = [_order(options, arrays, story, hyper, members, now.epochs, float(horizon)) for members in slices]
+    results: dict[int, Trained] = {}
+
+    def done(place: int, trained: Trained) -> None:
+        results[place] = trained
+        if progress:
+            share = sum(len(slices[p]) for p in results) / len(story.alive)
+            progress(_progress(options, story, share, time.monotonic() - since, results))
+
+    crew.train(orders, done)
+    return joined([results[i] for i in range(len(slices))])
+
+
+def _order(
+    options: SearchOptions, arrays: Slice, story: Story, hyper: Any, members: list[int], epochs: int, horizon: float
+) -> Order:
+    own = [{**story.hyper[m], "decay_steps": horizon} for m in members]
+    changed = {name: np.array([values[name] for values in own], np.float32) for name in own[0]}
+    fixed = {n: np.full(len(members), v, np.float32) for n, v in hyper._asdict().items() if n not in changed}
+    index = np.array(members)
+    piece = jax.tree.map(lambda a: a[index], arrays)
+    keys = np.stack([_key(options.seed, story.done, m) for m in members])
+    return Order(piece._replace(state=piece.state._replace(key=keys)), type(hyper)(**changed, **fixed), epochs)
+
+
+def _key(seed: int, generation: int, member: int) -> np.ndarray:
+    """Of all that a member draws in a generation: batches, what is hidden, dropout, the posterior."""
+    digest = hashlib.sha256(f"{seed} {generation} {member}".encode()).digest()
+    return np.frombuffer(digest[:8], np.uint32).copy()
+
+
+def _put(arrays: Slice, members: list[int], trained: Trained) -> Slice:
+    index = np.array(members)
+
+    def put(old: np.ndarray, new: np.ndarray) -> np.ndarray:
+        changed = old.copy()
+        changed[index] = new
+        return changed
+
+    return jax.tree.map(put, arrays, trained.slice)
+
+
+def _told(options: SearchOptions, story: Story, trained: Trained) -> Story:
+    """The story with what the round brought: smoothed scores, steps, a row of history for each member."""
+    now = story.rounds[story.done]
+    n_steps = now.epochs * options.steps_per_epoch
+    story = dataclasses.replace(
+        story, smoothed=list(story.smoothed), steps=list(story.steps), history=list(story.history)
+    )
+    for member, epochs in zip(story.alive, trained.rows):
+        for epoch in epochs:
+            story.smoothed[member] = rules.smoothed(story.smoothed[member], epoch["validation"])
+        story.steps[member] += n_steps
+        skipped = sum(epoch["skipped"] for epoch in epochs)
+        if skipped > rules.MOST_SKIPPED * n_steps or not math.isfinite(epochs[-1]["validation"]):
+            story.smoothed[member] = math.inf  # no finite loss
+        whole = {"generation": story.done, "member": member, "parent": story.parents[member]}
+        # A term of the loss may be called as the hyperparameter that weighs it.
+        last = {f"loss_{name}" if name in options.start else name: value for name, value in epochs[-1].items()}
+        outcome = {"score": story.smoothed[member], **last, "skipped": skipped, "steps": story.steps[member]}
+        story.history.append({**whole, **story.hyper[member], **outcome})
+    if not any(math.isfinite(story.smoothed[m]) for m in story.alive):
+        raise SignalError(
+            "no network of the population has a finite loss.",
+            remedy="Look at the quality check of the recording for samples far beyond all others.",
+        )
+    if math.isfinite(trained.epoch_s):
+        story.epoch_s = trained.epoch_s
+        story.compile_s = max(story.compile_s, trained.first_s - trained.epoch_s)
+    return story
+
+
+# -- between two rounds ----------------------------------------------------------------------------------------------
+
+
+def _next_generation(options: SearchOptions, arrays: Slice, story: Story) -> tuple[Slice, Story]:
+    """Who lives on, with whose weights and which hyperparameters."""
+    story = dataclasses.replace(story, done=story.done + 1)
+    if story.done == len(story.plan):
+        return arrays, dataclasses.replace(story, stopped="schedule" if options.minutes is None else "minutes")
+    then, n = story.rounds[story.done - 1].then, story.rounds[story.done].members
+    scores = {m: story.smoothed[m] for m in story.alive}
+    if then == "compete" and rules.stalled(_bests(story)):
+        return arrays, dataclasses.replace(story, stopped="stalled")
+    if then == "branch":
+        starters = [m for m in story.alive if math.isfinite(scores[m])]
+        alive = list(range(n))
+        parents = {m: starters[m % len(starters)] for m in alive}
+        explored = [m for m in alive if m >= len(story.alive)]  # those that started keep their hyperparameters
+        return _copied(options, arrays, story, alive, parents, explored, "first")
+    if then == "compete":
+        parents = rules.tournament(scores, options.seed, story.done)
+        return _copied(options, arrays, story, story.alive, parents, [m for m, p in parents.items() if p != m], "step")
+    alive = rules.survivors(scores, n) if then == "halve" else story.alive
+    return _copied(options, arrays, story, alive, {m: m for m in alive}, [], "step")
+
+
+def _copied(
+    options: SearchOptions,
+    arrays: Slice,
+    story: Story,
+    alive: list[int],
+    parents: Mapping[int, int],
+    explored: Sequence[int],
+    which: Any,
+) -> tuple[Slice, Story]:
+    """Every living member with the weights of its parent; the best that was in each place stays there."""
+    source = list(range(len(story.parents)))
+    for member, parent in parents.items():
+        source[member] = parent
+    index = np.array(source)
+    hyper = [story.hyper[s] for s in source]
+    for m in explored:
+        hyper[m] = rules.explore(hyper[m], options.ranges, which, options.seed, story.done, m)
+    state = jax.tree.map(lambda a: a[index], arrays.state)
+    return arrays._replace(state=state), dataclasses.replace(
+        story,
+        alive=list(alive),
+        hyper=hyper,
+        parents=source,
+        smoothed=[story.smoothed[s] for s in source],
+        steps=[story.steps[s] for s in source],
+    )
+
+
+def _bests(story: Story) -> list[float]:
+    """The lowest score of each generation since tournaments began."""
+    first = next(i for i, r in enumerate(story.rounds) if r.then == "compete")
+    rows = [row for row in story.history if row["generation"] >= first]
+    generations = sorted({row["generation"] for row in rows})
+    return [min(row["score"] for row in rows if row["generation"] == g) for g in generations]
+
+
+# -- time ------------------------------------------------------------------------------------------------------------
+
+
+def _fitted_to_time(options: SearchOptions, story: Story, at_once: int) -> list[tuple[int, int, str]]:
+    """With a limit of minutes: the plan, once it is known how long an epoch takes, and later without what does not fit."""
+    done, rest = story.rounds[: story.done + 1], story.rounds[story.done + 1 :]
+    if options.minutes is not None:
+        left = MARGIN * (60 * options.minutes - story.seconds)
+        if story.done == 0:
+            late = story.compile_s if at_once > done[0].members else 0.0  # workers that have yet to begin
+            rest = schedules.fitting(options.population, options.epochs, at_once, story.epoch_s, left - late)
+        rest = schedules.shortened(rest, at_once, story.epoch_s, left)
+    return [dataclasses.astuple(r) for r in (*done, *rest)]
+
+
+def _progress(
+    options: SearchOptions, story: Story, share: float, elapsed: float, results: Mapping[int, Trained]
+) -> Progress:
+    plan, total = story.rounds, schedules.member_epochs(story.rounds)
+    done = schedules.member_epochs(plan[: story.done]) + share * plan[story.done].members * plan[story.done].epochs
+    remaining = elapsed * (total - done) / done
+    if options.minutes is not None:
+        left = max(60 * options.minutes - elapsed, 0.0)
+        remaining = min(left, remaining) if story.done else left
+    rows = [row[-1] for trained in results.values() for row in trained.rows]
+    best = min([row["score"] for row in story.history] + [row["validation"] for row in rows])
+    return Progress(story.done, len(plan), elapsed, remaining, rows[-1], best)
+
+
+# -- beginning, saving, going on -------------------------------------------------------------------------------------
+
+
+def _start(options: SearchOptions, weights: Callable[[int], PyTree], crew: Crew) -> tuple[Slice, Story]:
+    plan = (
+        schedules.plain(options.population)
+        if options.schedule == "plain"
+        else schedules.branching(options.population, options.epochs)
+    )
+    starters = plan[0].members
+    if options.minutes is not None:
+        plan = (Round(starters, FIRST_EPOCHS, "continue"),)
+    nothing = jnp.zeros(2, jnp.uint32)
+    begun = [State.start(weights(i), nothing) for i in range(starters)]
+    state = stack([begun[i] if i < starters else begun[0] for i in range(options.population)])
+    never = np.full(options.population, np.inf, np.float32)
+    n = options.population
+    story = Story(
+        plan=[dataclasses.astuple(r) for r in plan],
+        alive=list(range(starters)),
+        hyper=[dict(options.start)] * n,
+        parents=list(range(n)),
+        smoothed=[math.nan] * n,
+        steps=[0] * n,
+    )
+    if options.schedule == "plain":
+        story.hyper = [
+            rules.explore(options.start, options.ranges, "first", options.seed, 0, m) if m else dict(options.start)
+            for m in range(n)
+        ]
+    return Slice(state, state.average, never), story
+
+
+def _save(options: SearchOptions, arrays: Slice, story: Story) -> None:
+    if options.checkpoint:
+        values = {"fingerprint": options.fingerprint, "story": dataclasses.asdict(story)}
+        save_checkpoint(options.checkpoint, arrays, values)
+
+
+def _resumed(options: SearchOptions, arrays: Slice, story: Story) -> tuple[Slice, Story]:
+    """The saved search, if there is one of the same configuration and data."""
+    found = load_checkpoint(options.checkpoint, arrays) if options.checkpoint else None
+    if found is None:
+        return arrays, story
+    saved, values = found
+    if values["fingerprint"] != options.fingerprint:
+        raise OptionError(
+            "is the checkpoint of other data or another configuration.",
+            where=options.checkpoint,
+            remedy="Remove it, or name another file.",
+        )
+    plan = [tuple(r) for r in values["story"]["plan"]]
+    return jax.tree.map(np.asarray, saved), Story(**{**values["story"], "plan": plan})
