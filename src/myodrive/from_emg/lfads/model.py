@@ -46,7 +46,7 @@ class Sizes:
     look_ahead: int | None = None  # steps that the encoders of a causal network hear ahead; None: all there are
     n_external: int = 0  # known inputs to the generator
     n_session: int = 1
-    n_common: int = 0  # dimensions that several sessions are read into
+    n_common: int = 0  # dimensions that sessions are read into; 0: the network reads the muscles themselves
 
 
 class Linear(eqx.Module):
@@ -95,21 +95,17 @@ class Network(eqx.Module):
         `null` holds the parameters in the order of the density's `bounds`; of several sessions with a leading axis.
         """
         s, names = sizes, list(DENSITIES[sizes.density].bounds)
-        several = s.n_session > 1
-        keys = iter(jax.random.split(key, 10 + len(names) + several + bool(s.n_external)))
+        keys = iter(jax.random.split(key, 10 + len(names) + 2 * (s.n_common + s.n_external > 0)))
         both = s.look_ahead is None
         n_heard = 2 if both else 1  # directions
-        n_seen = s.n_common if several else 3 * s.n_muscle  # two features of each muscle, and whether it can be seen
+        n_token = 3 * s.n_muscle  # two features of each muscle, and whether it is there to be seen
+        n_seen = s.n_common or n_token
         read_out = {name: Linear.create(s.n_factor, s.n_muscle, next(keys)) for name in names}
-        if several:  # all sessions start at the same weights
-            read_out = jax.tree.map(lambda a: jnp.broadcast_to(a, (s.n_session, *a.shape)), read_out)
-        read_out = {
-            name: eqx.tree_at(lambda r: r.bias, linear, null[..., i, :])
-            for i, (name, linear) in enumerate(read_out.items())
-        }
+        for i, name in enumerate(names):
+            read_out[name] = eqx.tree_at(lambda r: r.bias, _for_each(read_out[name], s.n_session), null[..., i, :])
         ic_past, ic_future = (GRU.create(n_seen, s.ic_encoder, k) for k in (next(keys), next(keys)))
         ci_past, ci_future = (GRU.create(n_seen, s.ci_encoder, k) for k in (next(keys), next(keys)))
-        return cls(
+        net = cls(
             ic_past=ic_past,
             ic_future=ic_future if both else None,
             ci_past=ci_past,
@@ -125,23 +121,26 @@ class Network(eqx.Module):
             prior_mean=jnp.zeros(s.n_initial),
             prior_log_tau=jnp.full(s.n_input, jnp.log(10.0)),
             prior_log_noise=jnp.full(s.n_input, jnp.log(0.1)),
-            read_in=read_ins(s.n_session, 3 * s.n_muscle, s.n_common, next(keys)) if several else None,
-            from_external=normal_weights(next(keys), s.n_external, 3 * s.generator) if s.n_external else None,
             density=s.density,
             look_ahead=s.look_ahead,
         )
+        if s.n_common:
+            read_in = _for_each(Linear.create(n_token, s.n_common, next(keys)), s.n_session)
+            net = dataclasses.replace(net, read_in=read_in)
+        if s.n_external:
+            net = dataclasses.replace(net, from_external=normal_weights(next(keys), s.n_external, 3 * s.generator))
+        return net
 
 
-def read_ins(n_session: int, n_seen: int, n_common: int, key: PRNGKeyArray) -> Linear:
-    """One random read-in for all sessions."""
-    linear = Linear.create(n_seen, n_common, key)
+def _for_each(linear: Linear, n_session: int) -> Linear:
+    """The same map for each of several sessions."""
+    if n_session == 1:
+        return linear
     return jax.tree.map(lambda a: jnp.broadcast_to(a, (n_session, *a.shape)), linear)
 
 
 def of_session(net: Network, session: Int[Array, "*batch"] | int) -> Network:
     """The network as one session has it or, given a session for each window of a batch, as each window has it."""
-    if net.read_in is None:
-        return net
     own = jax.tree.map(lambda a: a[session], (net.read_in, net.read_out))
     return eqx.tree_at(lambda n: (n.read_in, n.read_out), net, own)
 
@@ -152,6 +151,7 @@ class Encoded(NamedTuple):
     initial_mean: Float[Array, "batch initial"]
     initial_variance: Float[Array, "batch initial"]
     context: Float[Array, "time batch both"]  # for the controller: past and future of each step, not the step itself
+    external: Float[Array, "time batch external"] | None = None  # known inputs to the generator, handed on
 
 
 def encode(
@@ -161,18 +161,25 @@ def encode(
 
     Parameters
     ----------
-    x : array (time, batch, 2 muscle)
-        Logarithm and root of the EMG, centred and scaled for each muscle; anything where it is not seen.
+    x : array (time, batch, 2 muscle + external)
+        Logarithm and root of the EMG, centred and scaled for each muscle; anything where it is not seen. Behind them
+        what is known of the generator's inputs, which the encoders do not read.
     seen : array (time, batch, muscle)
         1 where the network may see the sample, 0 where it is missing or hidden: a mask token, not an amplitude.
     drop : Dropout
     """
+    x, external = jnp.split(x, [2 * seen.shape[-1]], axis=-1)
     tokens = jnp.concatenate([x * jnp.concatenate([seen, seen], axis=-1), seen], axis=-1)
     if net.read_in is not None:
         tokens = net.read_in(tokens)
     summary, context = _heard(net, tokens) if net.look_ahead is None else _heard_so_far(net, tokens, net.look_ahead)
     mean, log_variance = jnp.split(net.to_initial(summary * drop.summary), 2, axis=-1)
-    return Encoded(mean, jnp.exp(log_variance) + SMALLEST_VARIANCE, context)
+    return Encoded(
+        mean,
+        jnp.exp(log_variance) + SMALLEST_VARIANCE,
+        context,
+        external if net.from_external is not None else None,
+    )
 
 
 def _heard(

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from myodrive.from_emg.lfads.decoder import Decoded, decode
 from myodrive.from_emg.lfads.densities import DENSITIES
-from myodrive.from_emg.lfads.model import NO_DROPOUT, PRIOR_VARIANCE, Dropout, Encoded, Network, encode
+from myodrive.from_emg.lfads.model import NO_DROPOUT, PRIOR_VARIANCE, Dropout, Encoded, Network, encode, of_session
 
 
 class Hyperparameters(NamedTuple):
@@ -33,22 +34,27 @@ class Windows(NamedTuple):
     """Stretches of one or many trials laid end to end, and where windows may start."""
 
     emg: Float[Array, "time muscle"]  # not below `densities.FLOOR`; 1 where it is missing
-    x: Float[Array, "time feature"]  # its logarithm and root, centred and scaled; 0 where it is missing
+    x: Float[
+        Array, "time feature"
+    ]  # its logarithm and root, centred and scaled, 0 where it is missing; then external inputs
     present: Float[Array, "time muscle"]
     starts: Int[Array, " start"]
     n_starts: Int[Array, ""]  # how many of them count; the rest is padding, windows without a sample
+    session: Int[Array, " time"] | None = None  # which of several each sample is of
 
 
 class Batch(NamedTuple):
     emg: Float[Array, "time batch muscle"]
     x: Float[Array, "time batch feature"]
     present: Float[Array, "time batch muscle"]
+    session: Int[Array, " batch"] | None = None
 
 
 def take(windows: Windows, starts: Int[Array, " batch"], n_time: int) -> Batch:
     """The windows that start there."""
     index = jnp.arange(n_time)[:, None] + starts[None, :]
-    return Batch(windows.emg[index], windows.x[index], windows.present[index])
+    session = None if windows.session is None else windows.session[starts]
+    return Batch(windows.emg[index], windows.x[index], windows.present[index], session)
 
 
 # -- coordinated dropout ---------------------------------------------------------------------------------------------
@@ -86,8 +92,9 @@ def shift(batch: Batch, hidden: Array, largest: int, key: PRNGKeyArray) -> tuple
     inside = (source >= 0) & (source < n_time)
     source = jnp.clip(source, 0, n_time - 1)
     emg, present, hidden = (jnp.take_along_axis(a, source, axis=0) for a in (batch.emg, batch.present, hidden))
-    x = jnp.take_along_axis(batch.x, jnp.concatenate([source, source], axis=-1), axis=0)
-    return Batch(emg, x, present * inside), hidden
+    features, external = jnp.split(batch.x, [2 * n_muscle], axis=-1)
+    features = jnp.take_along_axis(features, jnp.concatenate([source, source], axis=-1), axis=0)
+    return Batch(emg, jnp.concatenate([features, external], axis=-1), present * inside, batch.session), hidden
 
 
 # -- the two divergences ---------------------------------------------------------------------------------------------
@@ -127,6 +134,7 @@ class LFADSTask:
     batch_size: int
     block: int  # bins
     shift_bins: int = 0
+    tune: Literal["all", "own"] = "all"  # which weights learn: all, or the read-in and read-outs that a session has
 
     def draw(self, data: Windows, key: PRNGKeyArray) -> Batch:
         """Windows that start anywhere in the training blocks."""
@@ -143,9 +151,12 @@ class LFADSTask:
         if self.shift_bins:
             given = shift(batch, hidden, self.shift_bins, key_in)
             aim = shift(batch, hidden, self.shift_bins, key_out)
+        if self.tune == "own":
+            weights = only_own(weights)
+        net = weights if batch.session is None else of_session(weights, batch.session)
         drop = Dropout.draw(weights, batch.emg.shape[1], hyper.dropout, key_drop)
-        code = encode(weights, given[0].x, given[0].present * ~given[1], drop)
-        drawn = decode(weights, code, key_draw, drop)
+        code = encode(net, given[0].x, given[0].present * ~given[1], drop)
+        drawn = decode(net, code, key_draw, drop)
         ramp = jnp.clip(step / jnp.maximum(hyper.ramp_steps, 1.0), 0.0, 1.0)
         n_sample = batch.emg.shape[0] * batch.emg.shape[2]
         terms = {
@@ -165,12 +176,19 @@ class LFADSTask:
         batch = take(data, jnp.tile(data.starts, DRAWS_IN_VALIDATION), self.n_time)
         key_hide, key_draw = jax.random.split(key)
         hidden = hide(batch.emg.shape, HIDDEN_IN_VALIDATION, BLOCKS_IN_VALIDATION, self.block, key_hide)
-        drawn = decode(weights, encode(weights, batch.x, batch.present * ~hidden, NO_DROPOUT), key_draw, NO_DROPOUT)
+        net = weights if batch.session is None else of_session(weights, batch.session)
+        drawn = decode(net, encode(net, batch.x, batch.present * ~hidden, NO_DROPOUT), key_draw, NO_DROPOUT)
         seen = mean_loss(batch, drawn, batch.present * ~hidden, weights.density)
         return mean_loss(batch, drawn, batch.present * hidden, weights.density), {"validation_seen": seen}
 
 
 HIDDEN_IN_VALIDATION, BLOCKS_IN_VALIDATION, DRAWS_IN_VALIDATION = 0.25, 0.1, 4
+
+
+def only_own(net: Network) -> Network:
+    """The same network, with gradients for the read-in and the read-outs alone."""
+    fixed = jax.lax.stop_gradient(net)
+    return eqx.tree_at(lambda n: (n.read_in, n.read_out), fixed, (net.read_in, net.read_out))
 
 
 def mean_loss(batch: Batch, drawn: Decoded, counts: Array, density: str) -> Array:
