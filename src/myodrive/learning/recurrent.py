@@ -15,6 +15,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from myodrive.learning.fast_recurrent import run_gru
+from myodrive.learning.kernels import usable
+
 
 class GRU(eqx.Module):
     """Gated recurrent unit (Cho et al. 2014, 10.3115/v1/D14-1179), reset gate after the recurrent product.
@@ -136,6 +139,9 @@ def run(
         Bound of the state.
     """
     start = cell.initial(inputs.shape[1]) if initial is None else initial
+    if isinstance(cell, GRU) and usable(inputs, cell.w_input, start):
+        here = jnp.ones(inputs.shape[:2]) if present is None else present.astype(jnp.float32)
+        return run_gru(inputs, *kernel_weights(cell), start, here, jnp.asarray([reverse, clip], jnp.float32))
 
     def step(state: Array, now: tuple) -> tuple[Array, Array]:
         x, here = now
@@ -144,6 +150,12 @@ def run(
         return new, cell.output(new)
 
     return remat_scan(step, start, (inputs, present), reverse=reverse)[1]
+
+
+def kernel_weights(cell: GRU) -> tuple[Array, Array, Array]:
+    """Weights and biases in the order of `kernels.gru`."""
+    n = cell.bias_state.shape[-1]
+    return jnp.roll(cell.w_input, n, -1), cell.w_state, jnp.concatenate([jnp.roll(cell.bias, n, -1), cell.bias_state])
 
 
 def run_both_ways(

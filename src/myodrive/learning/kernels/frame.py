@@ -1,0 +1,109 @@
+"""The border to XLA: how a Numba function reads the arrays that an XLA program hands to it, and how it is registered.
+
+The fields are those of `XLA_FFI_CallFrame` in ``xla/ffi/api/c_api.h``, which comes with jaxlib and whose layout is kept
+within a major version.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from llvmlite import ir
+from numba import carray, cfunc, njit, types
+from numba.extending import intrinsic
+
+# Words of 8 bytes from the start of each structure.
+_EXTENSION, _API, _ARGUMENTS, _RESULTS = 1, 2, 9, 14  # of the call frame
+_DATA, _DIMENSIONS = 3, 5  # of a buffer
+_IS_METADATA = 1
+
+# All of "fast" but what forbids NaN and infinity: a step that diverged must be seen as such.
+FAST_MATH = {"contract", "arcp", "nsz", "reassoc"}
+
+
+def jit(function: Callable) -> Callable:
+    """Compile a function, and keep the result on disk."""
+    return njit(inspect.unwrap(function), fastmath=FAST_MATH, error_model="numpy", cache=True)
+
+
+def handler(function: Callable) -> Any:
+    """Compile a function of the address of a call frame to one that XLA can call; it returns 0."""
+    return cfunc(types.intp(types.uintp), cache=True)(inspect.unwrap(function))
+
+
+@intrinsic
+def _pointer(typing: Any, address: Any) -> Any:
+    """An address as a pointer."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.inttoptr(arguments[0], ir.IntType(8).as_pointer())
+
+    return types.voidptr(types.uintp), code
+
+
+@jit
+def words(address, n):  # type: ignore[no-untyped-def]
+    """Words of 8 bytes at an address."""
+    return carray(_pointer(np.uintp(address)), (n,), np.uint64)
+
+
+@jit
+def argument(frame, i):  # type: ignore[no-untyped-def]
+    """The i-th array that is handed over."""
+    return words(words(frame, 22)[_ARGUMENTS], i + 1)[i]
+
+
+@jit
+def result(frame, i):  # type: ignore[no-untyped-def]
+    """The i-th array that is to be filled."""
+    return words(words(frame, 22)[_RESULTS], i + 1)[i]
+
+
+@jit
+def vector(buffer):  # type: ignore[no-untyped-def]
+    """A buffer of one dimension as an array."""
+    head = words(buffer, 6)
+    size = words(head[_DIMENSIONS], 1)
+    return carray(_pointer(np.uintp(head[_DATA])), (np.intp(size[0]),), np.float32)
+
+
+@jit
+def matrix(buffer):  # type: ignore[no-untyped-def]
+    """A buffer of two dimensions as an array."""
+    head = words(buffer, 6)
+    size = words(head[_DIMENSIONS], 2)
+    return carray(_pointer(np.uintp(head[_DATA])), (np.intp(size[0]), np.intp(size[1])), np.float32)
+
+
+@jit
+def cube(buffer):  # type: ignore[no-untyped-def]
+    """A buffer of three dimensions as an array."""
+    head = words(buffer, 6)
+    size = words(head[_DIMENSIONS], 3)
+    shape = (np.intp(size[0]), np.intp(size[1]), np.intp(size[2]))
+    return carray(_pointer(np.uintp(head[_DATA])), shape, np.float32)
+
+
+@jit
+def is_query(frame):  # type: ignore[no-untyped-def]
+    """Whether XLA asks, when a handler is registered, for its version instead of calling it; then answer."""
+    head = words(frame, 3)
+    if head[_EXTENSION] == 0:
+        return False
+    extension = words(head[_EXTENSION], 4)
+    if extension[1] & np.uint64(0xFFFFFFFF) != _IS_METADATA:
+        return False
+    metadata = words(extension[3], 6)
+    if head[_API] != 0:
+        metadata[3] = words(head[_API], 5)[4]  # major and minor version, as the caller has them
+    metadata[4] = 0  # no traits
+    return True
+
+
+def register(name: str, function: Any) -> None:
+    """Make a compiled handler known to XLA's CPU programs."""
+    jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(function.ctypes), platform="cpu")

@@ -1,0 +1,121 @@
+"""A GRU over a whole sequence, and its gradient: `learning.recurrent.run` without the scan.
+
+The weights come in the order of the block (see `arithmetic`): those of the input ``n r z``, those of the state
+``r z u``, and one vector of biases ``n r z u``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from myodrive.learning.kernels.arithmetic import add, fill_rows, gates, gates_back, product, rows
+from myodrive.learning.kernels.frame import argument, cube, handler, is_query, jit, matrix, register, result, vector
+
+CHUNK = 4  # steps whose input products and weight gradients are taken together: their blocks fit in the cache
+
+
+@jit
+def forward(x, w_input, w_state, bias, start, present, options, states, blocks):  # type: ignore[no-untyped-def]
+    """Fill `states` (time, batch, state), and `blocks` (time, batch, 4 state) unless it is empty."""
+    n_time, n_batch, _ = x.shape
+    n_state = start.shape[1]
+    reverse, clip = options[0] != 0, options[1]
+    kept = blocks.size > 0
+    work = blocks if kept else np.empty((CHUNK, n_batch, 4 * n_state), np.float32)
+    before = start
+    for done in range(0, n_time, CHUNK):
+        n = min(CHUNK, n_time - done)
+        first = n_time - done - n if reverse else done
+        chunk = work[first : first + n] if kept else work[:n]
+        flat = rows(chunk)
+        fill_rows(flat, bias)
+        product(rows(x[first : first + n]), w_input, flat[:, : 3 * n_state], 1)
+        for i in range(n):
+            k = n - 1 - i if reverse else i
+            after = states[first + k]
+            product(before, w_state, chunk[k][:, n_state:], 1)
+            for b in range(n_batch):
+                if present[first + k, b] != 0:
+                    gates(chunk[k, b], before[b], after[b], clip)
+                else:
+                    after[b, :] = before[b]
+            before = after
+
+
+@jit
+def backward(  # type: ignore[no-untyped-def]
+    x, w_input, w_state, start, present, options, states, blocks, slope, to_x, to_w_input, to_w_state, to_bias, to_start
+):  # fmt: skip
+    """From the slope at `states` to those at everything that is learned; `to_x` may be empty."""
+    n_time, n_batch, _ = x.shape
+    n_state = start.shape[1]
+    reverse, clip = options[0] != 0, options[1]
+    to_w_input[:], to_w_state[:], to_bias[:], to_start[:] = 0, 0, 0, 0
+    back = to_start  # the slope at the state, on its way back to the first
+    slopes = np.empty((CHUNK, n_batch, 4 * n_state), np.float32)
+    for done in range(0, n_time, CHUNK):
+        n = min(CHUNK, n_time - done)
+        first = done if reverse else n_time - done - n
+        for i in range(n):
+            k = i if reverse else n - 1 - i
+            t = first + k
+            earlier = t + 1 if reverse else t - 1
+            before = states[earlier] if 0 <= earlier < n_time else start
+            for b in range(n_batch):
+                add(back[b], slope[t, b])
+                if present[t, b] != 0:
+                    gates_back(blocks[t, b], before[b], back[b], clip, slopes[k, b])
+                    add(to_bias, slopes[k, b])
+                else:
+                    slopes[k, b, :] = 0
+            product(slopes[k][:, n_state:], w_state.T, back, 1)
+        flat = rows(slopes[:n])
+        product(rows(x[first : first + n]).T, flat[:, : 3 * n_state], to_w_input, 1)
+        if to_x.size:
+            product(flat[:, : 3 * n_state], w_input.T, rows(to_x[first : first + n]), 0)
+        state_gradient(slopes[:n], states, start, first, -1 if not reverse else 1, to_w_state)
+
+
+@jit
+def state_gradient(slopes, states, start, first, earlier, to_w_state):  # type: ignore[no-untyped-def]
+    """Add the slope at the weights of the state from a chunk of steps that begins at `first`.
+
+    The state that a step began with is that of the step `earlier`, -1 or 1, and at one end `start`.
+    """
+    n, n_state, n_time = len(slopes), start.shape[1], len(states)
+    low, high = max(first, -earlier), min(first + n, n_time - earlier)
+    if high > low:
+        before, later = states[low + earlier : high + earlier], slopes[low - first : high - first]
+        product(rows(before).T, rows(later)[:, n_state:], to_w_state, 1)
+    if high - low < n:
+        k = 0 if earlier < 0 else n - 1
+        product(start.T, slopes[k][:, n_state:], to_w_state, 1)
+
+
+@handler
+def forward_call(frame):  # type: ignore[no-untyped-def]
+    if not is_query(frame):
+        forward(
+            cube(argument(frame, 0)), matrix(argument(frame, 1)), matrix(argument(frame, 2)),
+            vector(argument(frame, 3)), matrix(argument(frame, 4)), matrix(argument(frame, 5)),
+            vector(argument(frame, 6)), cube(result(frame, 0)), cube(result(frame, 1)),
+        )  # fmt: skip
+    return 0
+
+
+@handler
+def backward_call(frame):  # type: ignore[no-untyped-def]
+    if not is_query(frame):
+        backward(
+            cube(argument(frame, 0)), matrix(argument(frame, 1)), matrix(argument(frame, 2)),
+            matrix(argument(frame, 3)), matrix(argument(frame, 4)), vector(argument(frame, 5)),
+            cube(argument(frame, 6)), cube(argument(frame, 7)), cube(argument(frame, 8)),
+            cube(result(frame, 0)), matrix(result(frame, 1)), matrix(result(frame, 2)),
+            vector(result(frame, 3)), matrix(result(frame, 4)),
+        )  # fmt: skip
+    return 0
+
+
+FORWARD, BACKWARD = "myodrive_gru_forward", "myodrive_gru_backward"
+register(FORWARD, forward_call)
+register(BACKWARD, backward_call)
