@@ -120,13 +120,7 @@ class Estimator:
         OptionError
             If maximum contractions are given and `relative_to` is not "mvc", or the other way round.
         """
-        filtered = [self._filter(trial) for trial in as_trials(data)]
-        self.muscles_ = [str(m) for m in filtered[0].muscle.values]
-        self._check_muscles(filtered)
-        rectified = [rectify_emg(trial, self.config.conditioning) for trial in filtered]
-        contractions = [self._rectified_contraction(trial) for trial in as_contractions(mvc)]
-        self.normalisation_ = Normalisation.fit(rectified, self.config.conditioning, mvc=contractions)
-        self._fit([self._normalised(f, r) for f, r in zip(filtered, rectified)])
+        self._fit(self._prepared(data, mvc))
         return self
 
     def estimate(self, data: Trials) -> Any:
@@ -143,7 +137,7 @@ class Estimator:
             raise NotFittedError(f"{type(self).__name__} has not learned anything yet.", remedy="Call fit(…) first.")
         if isinstance(data, Study):
             return [self.estimate(recording) for recording in data]
-        results = [self._estimate_trial(trial) for trial in as_trials(data)]
+        results = [self._estimate_trial(trial) for trial in self._trials(data)]
         if isinstance(data, xr.DataArray) and "trial" in data.dims:
             joined = xr.concat([r.dataset for r in results], dim="trial", combine_attrs="override", join="exact")
             joined = joined.assign_coords(trial=data["trial"]) if "trial" in data.coords else joined
@@ -225,6 +219,10 @@ class Estimator:
 
     # -- what a subclass writes --------------------------------------------------------------------------------------
 
+    def _trials(self, data: Trials) -> list[xr.DataArray]:
+        """The EMG (time, muscle) of each trial; what else an estimator reads of a recording goes with it as an attribute."""
+        return as_trials(data)
+
     def _fit(self, trials: list[xr.DataArray]) -> None:
         """Learn from normalised trials (time, muscle) of the stage that `consumes` names. NaN is missing data."""
 
@@ -255,6 +253,16 @@ class Estimator:
         self.normalisation_ = Normalisation.model_validate(values["normalisation_"])
 
     # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _prepared(self, data: Trials, mvc: Trials | Sequence[Trials] | None) -> list[xr.DataArray]:
+        """Learn the muscles and their normalisation; the normalised trials."""
+        filtered = [self._filter(trial) for trial in self._trials(data)]
+        self.muscles_ = [str(m) for m in filtered[0].muscle.values]
+        self._check_muscles(filtered)
+        rectified = [rectify_emg(trial, self.config.conditioning) for trial in filtered]
+        contractions = [self._rectified_contraction(trial) for trial in as_contractions(mvc)]
+        self.normalisation_ = Normalisation.fit(rectified, self.config.conditioning, mvc=contractions)
+        return [self._normalised(f, r) for f, r in zip(filtered, rectified)]
 
     def _filter(self, trial: xr.DataArray) -> xr.DataArray:
         if self.needs_raw and trial.attrs.get("stage", "raw") in ("rectified", "envelope"):

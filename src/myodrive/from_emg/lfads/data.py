@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
-from jaxtyping import Float
+from jaxtyping import Float, Float32, Int, PRNGKeyArray
 
 from myodrive.conditioning.windows import stretches
 from myodrive.from_emg.lfads.densities import FLOOR
-from myodrive.from_emg.lfads.model import Sizes
+from myodrive.from_emg.lfads.model import Network, Sizes
 from myodrive.from_emg.lfads.objective import LFADSTask, Windows
+from myodrive.from_emg.lfads.sessions import Alignment
+from myodrive.trials import to_clock
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +30,65 @@ class Problem:
     held_out: Float[np.ndarray, "window bin muscle"]  # the validation windows, NaN where missing
     steps_per_epoch: int
     fingerprint: str  # of data and configuration
+    alignment: Alignment | None = None  # of several sessions
+
+    def start(self, key: PRNGKeyArray) -> Network:
+        """A network to start from: random, but for the density that ignores time and, of sessions, what aligns them."""
+        net = _create(self.sizes, jnp.asarray(self.null, jnp.float32), key)
+        return net if self.alignment is None else self.alignment.applied(net)
+
+
+_create = jax.jit(Network.create, static_argnums=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Piece:
+    """A gap-free stretch of a trial in bins."""
+
+    emg: Float[np.ndarray, "bin muscle"]  # normalised; NaN where missing
+    external: Float[np.ndarray, "bin channel"]  # known inputs, in their own unit; NaN where missing
+    session: int = 0
+
+    def __len__(self) -> int:
+        return len(self.emg)
+
+
+def pieces_of(trial: xr.DataArray, n_per_bin: int, session: int = 0) -> list[Piece]:
+    """The gap-free stretches of a trial in bins, each with its part of the attribute ``external`` (time, channel)."""
+    external = trial.attrs.get("external")
+    return [
+        Piece(binned, external_bins(external, trial.time.values[run], n_per_bin), session)
+        for run, binned in binned_stretches(trial, n_per_bin)
+    ]
+
+
+def external_bins(
+    signal: xr.DataArray | None, time: Float[np.ndarray, " time"], n_per_bin: int
+) -> Float[np.ndarray, "bin channel"]:
+    """A signal on the clock of a stretch, as means over its bins; NaN where it is missing, without columns if it is None.
+
+    Whatever dimensions there are beside ``time`` become one. It is placed linearly between neighbours and never across
+    missing samples.
+    """
+    n_bin = -(-time.size // n_per_bin)
+    if signal is None:
+        return np.empty((n_bin, 0))
+    columns = signal.transpose("time", ...).values.reshape(signal.sizes["time"], -1).astype(np.float64)
+    placed = np.full((n_bin * n_per_bin, columns.shape[1]), np.nan)
+    placed[: time.size] = to_clock(columns, signal.time.values, time)
+    grouped = placed.reshape(n_bin, n_per_bin, -1)
+    present = np.isfinite(grouped)
+    total = np.where(present, grouped, 0.0).sum(axis=1)
+    return np.where(present.any(axis=1), total / np.maximum(present.sum(axis=1), 1), np.nan)
+
+
+def external_input(
+    external: Float[np.ndarray, "*window bin channel"], centre: np.ndarray, scale: np.ndarray
+) -> Float32[np.ndarray, "*window bin known"]:
+    """What the generator is given: each channel centred and scaled, 0 where it is missing, and whether it is there."""
+    present = np.isfinite(external)
+    values = np.where(present, (np.nan_to_num(external) - centre) / scale, 0.0)
+    return np.concatenate([values, present], axis=-1).astype(np.float32)
 
 
 def binned_stretches(trial: xr.DataArray, n_per_bin: int) -> list[tuple[slice, Float[np.ndarray, "bin muscle"]]]:
@@ -73,17 +135,33 @@ def network_input(
 
 
 def as_windows(
-    binned: Float[np.ndarray, "bin muscle"], centre: np.ndarray, scale: np.ndarray, starts: np.ndarray, window: int
+    binned: Float[np.ndarray, "bin muscle"],
+    centre: np.ndarray,
+    scale: np.ndarray,
+    starts: np.ndarray,
+    window: int,
+    *,
+    known: Float32[np.ndarray, "bin known"] | None = None,
+    session: Int[np.ndarray, " bin"] | None = None,
 ) -> Windows:
-    """The arrays of one or many stretches laid end to end.
+    """The arrays of one or many stretches laid end to end; `centre` and `scale` may be other ones for each bin.
 
     All are padded to a few sizes, so that recordings of about the same length share one compiled program.
     """
+    emg, x, present = network_input(binned, centre, scale)
+    if known is not None:
+        x = np.concatenate([x, known], axis=-1)
     n_time, n_starts = _round_up(len(binned) + window), _round_up(len(starts))
-    padded = np.pad(binned, ((0, n_time - len(binned)), (0, 0)), constant_values=np.nan)
-    arrays = [jnp.asarray(a) for a in network_input(padded, centre, scale)]
-    places = jnp.asarray(np.pad(starts, (0, n_starts - len(starts)), constant_values=len(binned)), jnp.int32)
-    return Windows(arrays[0], arrays[1], arrays[2], places, jnp.asarray(len(starts), jnp.int32))
+    after = (0, n_time - len(binned))
+    places = np.pad(starts, (0, n_starts - len(starts)), constant_values=len(binned))
+    return Windows(
+        jnp.asarray(np.pad(emg, (after, (0, 0)), constant_values=1.0)),
+        jnp.asarray(np.pad(x, (after, (0, 0)))),
+        jnp.asarray(np.pad(present, (after, (0, 0)))),
+        jnp.asarray(places, jnp.int32),
+        jnp.asarray(len(starts), jnp.int32),
+        None if session is None else jnp.asarray(np.pad(session, after), jnp.int32),
+    )
 
 
 def _round_up(n: int) -> int:

@@ -172,7 +172,10 @@ def encode(
     tokens = jnp.concatenate([x * jnp.concatenate([seen, seen], axis=-1), seen], axis=-1)
     if net.read_in is not None:
         tokens = net.read_in(tokens)
-    summary, context = _heard(net, tokens) if net.look_ahead is None else _heard_so_far(net, tokens, net.look_ahead)
+    if net.ic_future is None or net.ci_future is None:
+        summary, context = _heard_so_far(net.ic_past, net.ci_past, tokens, net.look_ahead or 0)
+    else:
+        summary, context = _heard((net.ic_past, net.ic_future), (net.ci_past, net.ci_future), tokens)
     mean, log_variance = jnp.split(net.to_initial(summary * drop.summary), 2, axis=-1)
     return Encoded(
         mean,
@@ -183,27 +186,27 @@ def encode(
 
 
 def _heard(
-    net: Network, tokens: Float[Array, "time batch token"]
+    ic: tuple[GRU, GRU], ci: tuple[GRU, GRU], tokens: Float[Array, "time batch token"]
 ) -> tuple[Float[Array, "batch both"], Float[Array, "time batch both"]]:
     """The whole window for the initial condition; for the controller at a step, all steps but that one (lag 1)."""
-    past, future = run_both_ways(net.ic_past, net.ic_future, tokens, clip=STATE_CLIP)
+    past, future = run_both_ways(*ic, tokens, clip=STATE_CLIP)
     summary = jnp.concatenate([past[-1], future[0]], axis=-1)
-    past, future = run_both_ways(net.ci_past, net.ci_future, tokens, clip=STATE_CLIP)
+    past, future = run_both_ways(*ci, tokens, clip=STATE_CLIP)
     nothing = jnp.zeros_like(past[:1])
     past, future = jnp.concatenate([nothing, past[:-1]]), jnp.concatenate([future[1:], nothing])
     return summary, jnp.concatenate([past, future], axis=-1)
 
 
 def _heard_so_far(
-    net: Network, tokens: Float[Array, "time batch token"], look_ahead: int
+    ic: GRU, ci: GRU, tokens: Float[Array, "time batch token"], look_ahead: int
 ) -> tuple[Float[Array, "batch state"], Float[Array, "time batch state"]]:
     """The same of a causal network: at a step, what came until `look_ahead` steps later, that step with it.
 
     The initial condition, which decides all steps, hears what the first one does.
     """
     ahead = min(look_ahead, len(tokens) - 1)
-    summary = run(net.ic_past, tokens[: ahead + 1], clip=STATE_CLIP)[-1]
-    past = run(net.ci_past, tokens, clip=STATE_CLIP)
+    summary = run(ic, tokens[: ahead + 1], clip=STATE_CLIP)[-1]
+    past = run(ci, tokens, clip=STATE_CLIP)
     return summary, jnp.concatenate([past[ahead:], jnp.broadcast_to(past[-1], (ahead, *past.shape[1:]))])
 
 
