@@ -246,16 +246,17 @@ def _estimate_group(
         except FAILURES as error:
             result.skipped[name] = str(error)
     fit = " ".join(w for w in (group[0].recording.subject, group[0].recording.session) if w)
-    return MethodText(
-        estimator.methods_text(), tuple(estimator.references), {fit: curves} if (curves := _curves(estimator)) else {}
-    )
-
-
-def _curves(estimator: Estimator) -> dict[str, list[float]]:
-    """The losses over epochs of a method that learns by epochs; nothing of the others."""
+    text = MethodText(estimator.methods_text(), tuple(estimator.references))
     history = getattr(estimator, "history_", [])
     if not history:
-        return {}
+        return text
+    if "generation" in history[0]:
+        return dataclasses.replace(text, searches={fit: history})
+    return dataclasses.replace(text, curves={fit: _curves(history)})
+
+
+def _curves(history: list[dict[str, float]]) -> dict[str, list[float]]:
+    """The losses over epochs of a method that learns by epochs."""
     # The part of the loss that the validation score can be laid beside, where the method tells it apart.
     training = "reconstruction" if "reconstruction" in history[0] else "loss"
     names = {"training": training, "validation": "validation"}

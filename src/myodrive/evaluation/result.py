@@ -22,6 +22,8 @@ class MethodText:
     references: tuple[str, ...] = ()
     # Of methods that learn by epochs: for each fit (a subject) the losses by name, "training" and "validation".
     curves: dict[str, dict[str, list[float]]] = dataclasses.field(default_factory=dict)
+    # Of methods that search their hyperparameters: for each fit one row for each network and generation.
+    searches: dict[str, list[dict[str, float]]] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def of_fits(cls, fits: Sequence[MethodText]) -> MethodText:
@@ -40,7 +42,8 @@ class MethodText:
         texts = ["".join(_range(p) if i % 2 else p[0] for i, p in enumerate(zip(*same))) for same in alike.values()]
         curves = {name: curve for fit in fits for name, curve in fit.curves.items()}
         references = dict.fromkeys(r for fit in fits for r in fit.references)
-        return cls(" ".join(texts), tuple(references), curves)
+        searches = {name: history for fit in fits for name, history in fit.searches.items()}
+        return cls(" ".join(texts), tuple(references), curves, searches)
 
 
 def _range(numbers: Sequence[str]) -> str:

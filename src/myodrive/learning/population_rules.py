@@ -33,6 +33,12 @@ class Range:
     step: float  # the same for a perturbation of what a member had
 
 
+def searched(row: Mapping[str, float]) -> list[str]:
+    """The hyperparameters in a row of a search's history: what stands between the parent and the score."""
+    names = list(row)
+    return names[names.index("parent") + 1 : names.index("score")]
+
+
 def explore(
     values: Values,
     ranges: Mapping[str, Range],

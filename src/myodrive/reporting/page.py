@@ -24,11 +24,12 @@ from myodrive.evaluation.result import RecordingResult, StudyResult
 from myodrive.evaluation.summary import ENERGY_OPERATOR
 from myodrive.recording import make_signal, sampling_rate
 from myodrive.reporting import figures, words
+from myodrive.reporting.search import search_charts
 from myodrive.reporting.traces import Traces, pack_traces
 from myodrive.reporting.words import Channel, number, plural
 from myodrive.safe_write import safe_write_text
 
-COLOURS = ("low-pass", "bayes", "whitened", "lfads", "synergies")  # their order is that of the colours
+COLOURS = ("low-pass", "bayes", "whitened", "lfads", "synergies", "autolfads")  # their order is that of the colours
 N_COLOURS = 8  # in the stylesheet
 OPEN_UP_TO = 3  # recordings that are unfolded from the start
 MEASURES = {"peak": "Peak", "mean": "Mean", "integral": "Integral (s)", "burst_count": "Bursts"}
@@ -108,7 +109,7 @@ def render(result: StudyResult) -> str:
     """The page as text."""
     result = dataclasses.replace(result, recordings=[_with_scaled_truth(_with_emg(r)) for r in result.recordings])
     methods = _methods(result)
-    styles = {m: f"m{_colours(methods)[m]}" for m in methods} | {"truth": "truth"}
+    styles = {m: f"m{colours(methods)[m]}" for m in methods} | {"truth": "truth"}
     cycles = [find_cycles(r.masked) for r in result.recordings]
     sections = [
         _section(f"r{i}", one, own, styles, len(result.recordings))
@@ -116,7 +117,7 @@ def render(result: StudyResult) -> str:
     ]
     paragraphs, references = words.methods_paragraphs(result, has_cycles=any(cycles))
     page = Environment(
-        loader=FunctionLoader(_asset), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FunctionLoader(asset), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     page.filters["file_name"] = lambda path: Path(path).name
     page.globals.update(number=number, plural=plural, lights=words.LIGHTS)
@@ -125,14 +126,15 @@ def render(result: StudyResult) -> str:
         made=datetime.datetime.now().astimezone().strftime("%d %B %Y, %H:%M %Z"),
         versions=result.run.get("versions") or versions(),
         system=f"{platform.system()} {platform.machine()}",
-        style=Markup(_asset("report.css")),
-        script=Markup(_asset("traces.js")),
-        icon=base64.b64encode(_asset("icon.svg").encode()).decode(),
+        style=Markup(asset("report.css")),
+        script=Markup(asset("traces.js")),
+        icon=base64.b64encode(asset("icon.svg").encode()).decode(),
         short=words.in_short(result, [s.channels for s in sections]),
         sections=sections,
         muscles=_columns(sections),
         styles=styles,
         learning=_learning(result, styles),
+        searches=_searches(result, styles),
         paragraphs=paragraphs,
         references=references,
         run=json.dumps(_without_folders(result.run), indent=1, default=str),
@@ -148,7 +150,7 @@ def _without_folders(run: dict[str, object]) -> dict[str, object]:
     return {**run, "options": {**options, **{k: [Path(f).name for f in options.get(k, ())] for k in ("files", "mvc")}}}
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
     return files("myodrive.reporting").joinpath("templates", name).read_text(encoding="utf-8")
 
 
@@ -156,7 +158,7 @@ def _methods(result: StudyResult) -> list[str]:
     return list(dict.fromkeys([*result.methods, *(m for r in result.recordings for m in [*r.estimates, *r.skipped])]))
 
 
-def _colours(methods: Sequence[str]) -> dict[str, int]:
+def colours(methods: Sequence[str]) -> dict[str, int]:
     """The same colour for a method in every report; methods that are not known take those that are left."""
     others = [m for m in methods if m not in COLOURS]
     free = [i for i in range(N_COLOURS) if i >= len(COLOURS) or COLOURS[i] not in methods]
@@ -291,4 +293,13 @@ def _learning(result: StudyResult, styles: Mapping[str, str]) -> list[Markup]:
         figures.learning_curves(curves, f"{name} {fit}".strip(), styles[name])
         for name, method in result.methods.items()
         for fit, curves in method.curves.items()
+    ]
+
+
+def _searches(result: StudyResult, styles: Mapping[str, str]) -> list[Markup]:
+    return [
+        chart
+        for name, method in result.methods.items()
+        for fit, history in method.searches.items()
+        for chart in search_charts(history, f"{name} {fit}".strip(), styles[name])
     ]

@@ -50,6 +50,7 @@ def line_chart(
     y_range: tuple[float, float],
     y_label: str = "",
     log_x: bool = False,
+    log_y: bool = False,
     note: str = "",
 ) -> Markup:
     """Curves with bands on one pair of axes.
@@ -61,16 +62,16 @@ def line_chart(
     lines : sequence of Line
     x_range, y_range : (low, high)
         What the axes show; curves are cut off at their edges.
-    log_x : bool
-        Logarithmic horizontal axis.
+    log_x, log_y : bool
+        Logarithmic axes.
     """
     across = _scale(x_range, (LEFT, WIDTH - RIGHT), log_x)
-    up = _scale(y_range, (HEIGHT - BOTTOM, TOP))
+    up = _scale(y_range, (HEIGHT - BOTTOM, TOP), log_y)
     parts = [_text(LEFT, 13, title, "title"), _text(WIDTH - RIGHT, 13, note, "note", "end")]
     for tick in _decades(*x_range) if log_x else ticks(*x_range, 4):
         parts.append(_line(across(tick), TOP, across(tick), HEIGHT - BOTTOM, "grid"))
         parts.append(_text(across(tick), HEIGHT - BOTTOM + 12, f"{tick:g}", "tick", "middle"))
-    for tick in ticks(*y_range, 3):
+    for tick in _log_ticks(*y_range) if log_y else ticks(*y_range, 3):
         parts.append(_line(LEFT, up(tick), WIDTH - RIGHT, up(tick), "grid"))
         parts.append(_text(LEFT - 4, up(tick) + 3, f"{tick:g}", "tick", "end"))
     parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, x_label, "tick", "middle"))
@@ -122,6 +123,15 @@ def ticks(low: float, high: float, about: int) -> list[float]:
 
 def _decades(low: float, high: float) -> list[float]:
     return [10.0**k for k in range(math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9) + 1)]
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    """Powers of ten, or where there are not two of them 1, 2 and 5 times such a power."""
+    decades = _decades(low, high)
+    if len(decades) >= 2:
+        return decades
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    return [t for k in powers for t in (10.0**k, 2 * 10.0**k, 5 * 10.0**k) if low <= t <= high]
 
 
 def _scale(source: tuple[float, float], target: tuple[float, float], log: bool = False) -> Scale:
