@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +20,7 @@ from scipy.stats import norm
 from myodrive.conditioning.windows import chop, merge, partition
 from myodrive.errors import SignalError
 from myodrive.estimator import Context, Estimate, Estimator, EstimatorConfig
+from myodrive.from_emg import crosstalk, whitening
 from myodrive.from_emg.lfads.data import (
     Problem,
     as_windows,
@@ -35,9 +36,11 @@ from myodrive.from_emg.lfads.posterior import posterior_of_mean, spread_factor
 from myodrive.learning.checkpoint import arrays_to_tree, tree_to_arrays
 from myodrive.learning.loop import LoopOptions, Progress, State, train
 from myodrive.recording import sampling_rate
+from myodrive.trials import Trials, as_trials
 
 LEAST_TRAINING_S = 30.0  # half of what it was measured on (docs/bench_truth.md)
 
+Like = TypeVar("Like", bound="LFADS")
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Scale = Annotated[float, Field(ge=0)]
@@ -50,6 +53,11 @@ _create = jax.jit(Network.create, static_argnums=0)
 
 class LFADSConfig(EstimatorConfig):
     """Options of `LFADS`."""
+
+    # Before rectification, of raw EMG; an input that is rectified already has lost what both need
+    whiten: bool = True  # samples that tell something new: see `WhitenedEnvelope`
+    unmix: bool = True  # take off what one muscle's electrodes see of another: see `crosstalk`
+    order: Annotated[int, Field(ge=1, le=50)] = 6  # of the whitening's autoregressive model
 
     # Windows
     window_s: Positive = 1.6  # published .2; docs/lfads.md says how it was chosen
@@ -100,12 +108,13 @@ class LFADS(Estimator):
     """Latent factor analysis of EMG: the activation as what a recurrent network infers to drive all muscles together.
 
     One network (not yet a population) is trained on windows of the recording, without labels, to predict samples of
-    the rectified EMG that it was not shown, through a low-dimensional dynamical system with inferred inputs. The
+    the whitened, rectified EMG that it was not shown, through a low-dimensional dynamical system with inferred inputs. The
     estimate is the posterior mean of the EMG under a gamma (or other) density, the interval comes from the posterior's
     spread times `spread_`, a factor found on held-out samples.
 
-    Learned: `networks_` (weights, with a leading axis of members, here of one), `centre_`, `scale_` (of the encoders'
-    input), `bin_s_`, `window_` (in bins), `spread_`, `history_` (one row of scores per epoch), `best_epoch_`, `stopped_`.
+    Learned: `unmixing_`, `autocovariance_`, `noise_`, `gain_` (of the channels), `networks_` (weights, with a leading
+    axis of members, here of one), `centre_`, `scale_` (of the encoders' input), `bin_s_`, `window_` (in bins),
+    `spread_`, `history_` (one row of scores per epoch), `best_epoch_`, `stopped_`.
 
     References
     ----------
@@ -125,19 +134,30 @@ class LFADS(Estimator):
         "neural data. NeurIPS 2019;32.",
         "Wimalasena LN, et al. Estimating muscle activation from EMG using deep learning-based dynamical systems "
         "models. J Neural Eng 2022;19:036013. doi:10.1088/1741-2552/ac6369",
+        "Clancy EA, Farry KA. Adaptive whitening of the electromyogram to improve amplitude estimation. IEEE Trans "
+        "Biomed Eng 2000;47:709-719. doi:10.1109/10.844217",
+        "Kilner JM, Baker SN, Lemon RN. A novel algorithm to remove electrical cross-talk between surface EMG recordings "
+        "and its application to the measurement of short-term synchronisation in humans. J Physiol 2002;538:919-930. "
+        "doi:10.1113/jphysiol.2001.012950",
     )
 
     progress: Callable[[Progress], None] | None = None  # set it to be told after each epoch
 
     def context(self) -> Context:
-        window_s = self.config.window_s
+        # Whitening follows the local strength of EMG and noise by filters that never quite end.
+        window_s = np.inf if self.config.whiten else self.config.window_s
         return Context(left=window_s, right=window_s)
+
+    def fit(self: Like, data: Trials, mvc: Trials | Sequence[Trials] | None = None) -> Like:
+        stages = {trial.attrs.get("stage", "raw") for trial in as_trials(data)}
+        self.reads_raw_ = (self.config.whiten or self.config.unmix) and stages <= {"raw", "filtered"}
+        return super().fit(data, mvc)
 
     def methods_text(self) -> str:
         c, network = self.config, self._sizes()
         shifted = f" Input and target were shifted by up to {c.shift_bins} bins, independently." if c.shift_bins else ""
         return (
-            f"LFADS (one network; encoders {network.ic_encoder}, controller {network.controller}, generator "
+            f"{self._words_for_channels()}LFADS (one network; encoders {network.ic_encoder}, controller {network.controller}, generator "
             f"{network.generator} units, {network.n_input} inferred inputs, {network.n_factor} factors; "
             f"{c.density.replace('_', '-')} density) was trained on windows of {self.window_ * self.bin_s_:.3g} s in bins of "
             f"{1000 * self.bin_s_:.3g} ms with coordinated dropout ({c.hide_rate:.0%} of single samples and {c.block_rate:.0%} "
@@ -156,11 +176,50 @@ class LFADS(Estimator):
             "has not been measured, so trust the other methods more."
         ]
 
+    def _normalised(self, filtered: xr.DataArray, rectified: xr.DataArray) -> xr.DataArray:
+        return self.normalisation_.apply(filtered if self.reads_raw_ else rectified)
+
     def _fit(self, trials: list[xr.DataArray]) -> None:
-        problem = self._problem(trials)
+        if self.reads_raw_:
+            self._learn_channels(trials)
+        problem = self._problem([self._rectified(trial) for trial in trials])
         self.networks_ = self._train(problem)
         arrays = network_input(problem.held_out, self.centre_, self.scale_)
         self.spread_ = spread_factor(self.networks_, *arrays, self.bin_s_, self.config.n_samples, self.config.seed)
+
+    def _learn_channels(self, trials: list[xr.DataArray]) -> None:
+        """What must be known of the channels before they are rectified: their crosstalk and their spectra."""
+        self.rate_ = whitening.common_rate(trials)
+        n_muscle = trials[0].sizes["muscle"]
+        self.unmixing_ = crosstalk.fit_unmixing(trials) if self.config.unmix else np.eye(n_muscle)
+        unmixed = [crosstalk.unmix(trial, self.unmixing_) for trial in trials]
+        if self.config.whiten:
+            self.autocovariance_, self.noise_ = whitening.fit_spectra(unmixed, self.config.order)
+            self.gain_ = whitening.fit_gain(unmixed, self.autocovariance_, self.noise_)
+
+    def _rectified(self, trial: xr.DataArray) -> xr.DataArray:
+        """What the network learns from: free of crosstalk, whitened and rectified, or as it came where it came rectified."""
+        if not self.reads_raw_:
+            return trial
+        if trial.attrs["stage"] != "filtered":
+            raise SignalError(
+                f"the network learned from raw EMG, and this input is {trial.attrs['stage']} already.",
+                remedy="Give it raw EMG, or fit with whiten=False, unmix=False.",
+            )
+        whitening.check_rate(trial, self.rate_)
+        unmixed = crosstalk.unmix(trial, self.unmixing_)
+        if not self.config.whiten:
+            return unmixed.copy(data=np.abs(unmixed.values))
+        return unmixed.copy(data=self.gain_ * whitening.whiten(unmixed, self.autocovariance_, self.noise_))
+
+    def _words_for_channels(self) -> str:
+        """How the EMG was made ready, for the methods section; "" where it came rectified."""
+        steps = [
+            ("freed of crosstalk by joint diagonalisation (after Kilner et al. 2002)", self.config.unmix),
+            (f"whitened adaptively (order {self.config.order}; after Clancy & Farry 2000)", self.config.whiten),
+        ]
+        done = [words for words, wanted in steps if wanted and self.reads_raw_]
+        return f"EMG was {' and '.join(done)} before rectification. " if done else ""
 
     def _problem(self, trials: list[xr.DataArray]) -> Problem:
         """What is to be learned, from normalised trials; the statistics that estimates need are kept on the way."""
@@ -225,6 +284,7 @@ class LFADS(Estimator):
         return jax.tree.map(lambda a: a[None], trained.weights)
 
     def _estimate(self, trial: xr.DataArray) -> Estimate:
+        trial = self._rectified(trial)
         n_per_bin = self._n_per_bin(trial)
         z = norm.ppf(0.5 + self.config.interval_level / 2)
         results = np.full((3, *trial.shape), np.nan)
@@ -255,7 +315,8 @@ class LFADS(Estimator):
         # Before there were populations there was one network, saved under "network" and without an axis of members.
         single = {name.removeprefix("network"): a[None] for name, a in arrays.items() if name.startswith("network.")}
         several = {name.removeprefix("networks"): a for name, a in arrays.items() if name.startswith("networks.")}
-        super()._restore({name: a for name, a in arrays.items() if not name.startswith("network")}, values)
+        others = {name: a for name, a in arrays.items() if not name.startswith("network")}
+        super()._restore(others, {"reads_raw_": False, **values})  # before it was there none did
         weights = {RENAMED.sub(r".read_out['\1']", name): a for name, a in (single or several).items()}
         n_member = len(next(iter(weights.values())))
         n_parameter = len(DENSITIES[self.config.density].bounds)
