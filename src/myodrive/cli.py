@@ -219,6 +219,64 @@ def bench_truth(
     _console().print(result.table())
 
 
+@app.command()
+def experiment(
+    name: Annotated[str, typer.Argument(help="Its name, or 'list'.")],
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Files, a folder, or a study.toml. [default: recordings that are simulated for it]"),
+    ] = None,
+    method: Annotated[
+        list[str] | None, typer.Option("--method", "-m", help="May be repeated. [default: low-pass, bayes, lfads]")
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Of simulated recordings, with the effect and without it: how many.")] = 3,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write everything that was found as JSON.")] = None,
+    out: Out = None,
+    emg: Emg = None,
+    already: Already = None,
+    muscle: Muscle = None,
+    rate_hz: Rate = None,
+    units: Units = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="lfads.max_epochs=50, decoding.target=acceleration, …")
+    ] = None,
+) -> None:
+    """Run a published analysis on recordings, or on simulated ones whose right answer is known."""
+    from myodrive.evaluation.experiments import experiments, run_experiment
+    from myodrive.io import read_study
+    from myodrive.reporting.experiment_page import refuse_foreign_experiment, write_experiment
+    from myodrive.safe_write import safe_write_text
+
+    if name == "list":
+        for known in experiments().values():
+            print(f"{known.name}: {known.question} Needs {known.needs}.")
+        return
+    folder = out or Path("myodrive-results") / f"experiment-{name}"
+    refuse_foreign_experiment(folder)
+    settings = _settings(set_ or [])
+    given = list(read_study(files, **_reading(emg, already, muscle, rate_hz, units))) if files else []
+    with _progress() as step:
+        result = run_experiment(
+            name,
+            given,
+            **({"methods": [m for one in method for m in one.split(",")]} if method else {}),
+            seeds=range(1000, 1000 + seeds),
+            options=settings.pop(name, {}),
+            settings=settings,
+            folder=folder.with_name(f"{folder.name}.findings"),
+            progress=step,
+        )
+    _console().print(result.table())
+    for sentence in result.verdict:
+        print(sentence)
+    for row in result.rows:
+        if row["why"]:
+            print(f"{row['method']} left out: {row['why']}", file=sys.stderr)
+    if json_file is not None:
+        safe_write_text(json_file, result.to_json())
+    print(f"report: {write_experiment(result, folder)}")
+
+
 def _run(options: dict[str, Any], out: Path | None, summary: bool, open_: bool = False) -> StudyResult:
     from myodrive.evaluation.job import run_job
     from myodrive.reporting.results_folder import refuse_foreign_folder, stem_of, write_results

@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from myodrive.errors import OptionError, SignalError
 from myodrive.evaluation import metrics
@@ -40,6 +40,7 @@ class Decoding:
     residual_r2: Float[np.ndarray, " target"]
     lag_s: Float[np.ndarray, "fold target"]  # by which the target follows the features, chosen on training samples
     penalty: Float[np.ndarray, "fold target"]  # chosen on training samples
+    candidate: Int[np.ndarray, "fold target"]  # of the features, chosen on training samples
     lags_s: Float[np.ndarray, " lag"]
     lag_curve: Float[np.ndarray, "lag target"]  # R² within the training samples at each lag, mean over the folds
     prediction: Float[np.ndarray, "time target"]  # held out; NaN where something is missing
@@ -47,7 +48,7 @@ class Decoding:
 
 
 def decode(
-    features: Float[np.ndarray, "time feature"],
+    features: Float[np.ndarray, "time feature"] | Sequence[Float[np.ndarray, "time feature"]],
     target: Float[np.ndarray, "time target"],
     time: Float[np.ndarray, " time"],
     *,
@@ -65,7 +66,8 @@ def decode(
     Parameters
     ----------
     features, target : array
-        On one uniform clock. A sample with anything missing is neither learned from nor scored.
+        On one uniform clock. A sample with anything missing is neither learned from nor scored. Several arrays of
+        features, such as one filter's estimates at different cut-offs, are candidates: chosen from as the lag is.
     time : array
         In seconds.
     cycles : sequence of (start_s, stop_s, label)
@@ -83,6 +85,7 @@ def decode(
     SignalError
         If too little is there to learn from, or the blocks and gaps do not fit into the recording.
     """
+    candidates = [features] if isinstance(features, np.ndarray) else list(features)
     step = float(np.median(np.diff(time))) if time.size > 1 else 1.0
     shifts = np.unique(np.round(np.asarray(lags_s) / step).astype(int))
     blocks = TimeBlocks(n_folds, gap_s + float(np.abs(shifts).max()) * step)
@@ -90,7 +93,7 @@ def decode(
     shape = (n_folds, target.shape[1])
     prediction, level = np.full(target.shape, np.nan), np.full(target.shape, np.nan)
     mean, remainder, left = (np.full(target.shape, np.nan) for _ in range(3))
-    lag, penalty, curves = np.full(shape, np.nan), np.full(shape, np.nan), []
+    lag, penalty, candidate, curves = np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape, dtype=int), []
     try:
         folds = [(train, test, inner.split(time[train])) for train, test in blocks.split(time)]
     except OptionError as error:
@@ -98,15 +101,16 @@ def decode(
             f"{step * time.size:.3g} s are too short to hold out {n_folds} blocks in turn with gaps of {blocks.gap_s:g} s."
         ) from error
     for k, (train, test, within) in enumerate(folds):
-        chosen = _fit_predict(features, target, train, test, shifts, penalties, within)
+        chosen = _fit_predict(candidates, target, train, test, shifts, penalties, within)
         prediction[test] = chosen.prediction
-        lag[k], penalty[k] = chosen.lag * step, chosen.penalty
+        lag[k], penalty[k], candidate[k] = chosen.lag * step, chosen.penalty, chosen.candidate
         curves.append(chosen.curve)
         level[test] = _training_mean(target, train)
         if cycles:
             typical = event_mean(target, time, cycles, train)
             mean[test] = typical[test]
-            y, x = residual(target, typical), residual(features, event_mean(features, time, cycles, train))
+            y = residual(target, typical)
+            x = [residual(one, event_mean(one, time, cycles, train)) for one in candidates]
             try:
                 remainder[test] = _fit_predict(x, y, train, test, shifts, penalties, within).prediction
                 left[test] = y[test]
@@ -120,6 +124,7 @@ def decode(
         residual_r2=_skill(remainder, left, np.zeros_like(left)),
         lag_s=lag,
         penalty=penalty,
+        candidate=candidate,
         lags_s=shifts * step,
         lag_curve=np.mean(curves, axis=0),
         prediction=prediction,
@@ -132,11 +137,12 @@ class _Fitted:
     prediction: np.ndarray  # (test sample, target)
     lag: np.ndarray  # (target,) in samples
     penalty: np.ndarray  # (target,)
+    candidate: np.ndarray  # (target,)
     curve: np.ndarray  # (lag, target)
 
 
 def _fit_predict(
-    features: np.ndarray,
+    candidates: list[np.ndarray],
     target: np.ndarray,
     train: Bool[np.ndarray, " time"],
     test: Bool[np.ndarray, " time"],
@@ -144,21 +150,23 @@ def _fit_predict(
     penalties: Sequence[float],
     within: list[tuple[np.ndarray, np.ndarray]],  # the inner folds, as masks of the training samples
 ) -> _Fitted:
-    """Choose lag and penalty of each target within the training samples, learn from all of them, predict the test."""
+    """Choose features, lag and penalty of each target within the training samples, learn from all, predict the test."""
     place = np.flatnonzero(train)
-    inside = np.stack([_inner_r2(at_lag(features, s), target, place, within, penalties) for s in shifts.tolist()])
-    if not np.isfinite(inside).all():  # (lag, penalty, target)
+    inside = np.array(
+        [[_inner_r2(at_lag(x, s), target, place, within, penalties) for s in shifts.tolist()] for x in candidates]
+    )  # (candidate, lag, penalty, target)
+    if not np.isfinite(inside).all():
         raise SignalError("too little of features and target is there together to learn from.")
-    flat = inside.reshape(-1, target.shape[1]).argmax(axis=0)
-    best_lag, best_penalty = np.unravel_index(flat, inside.shape[:2])
+    best = np.array(np.unravel_index(inside.reshape(-1, target.shape[1]).argmax(axis=0), inside.shape[:3]))
     prediction = np.full((int(test.sum()), target.shape[1]), np.nan)
-    for i in np.unique(best_lag):
-        moved = at_lag(features, int(shifts[i]))
+    for i, j in np.unique(best[:2], axis=1).T:
+        moved = at_lag(candidates[i], int(shifts[j]))
         rows = train & _complete(moved, target)
         maps = fit_ridge(moved[rows], target[rows], penalties)
-        for column in np.flatnonzero(best_lag == i):
-            prediction[:, column] = maps[best_penalty[column]].predict(moved[test])[:, column]
-    return _Fitted(prediction, shifts[best_lag], np.asarray(penalties)[best_penalty], inside.max(axis=1))
+        for column in np.flatnonzero((best[0] == i) & (best[1] == j)):
+            chosen = maps[best[2, column]]
+            prediction[:, column] = moved[test] @ chosen.weights[:, column] + chosen.intercept[column]
+    return _Fitted(prediction, shifts[best[1]], np.asarray(penalties)[best[2]], best[0], inside.max(axis=(0, 2)))
 
 
 def _inner_r2(

@@ -218,7 +218,7 @@ def _score_truth(truth: xr.DataArray, rivals: Mapping[str, Activation], cycles: 
 
 
 def _score_decoding(task: str, target: xr.DataArray, rivals: Mapping[str, Activation], cycles: Cycles) -> pd.DataFrame:
-    chosen = _targets(target)
+    chosen = decodable_channels(target)
     names = [str(n) for n in chosen[chosen.dims[1]].values]
     features = _Features(rivals, float(target.time[0]), float(target.time[-1]))
     values = features.complete(resample_to(chosen, features.time).values)
@@ -299,7 +299,7 @@ def _plain(recording: Recording, muscles: Sequence[str]) -> Activation | None:
         return None
 
 
-def _targets(signal: xr.DataArray) -> xr.DataArray:
+def decodable_channels(signal: xr.DataArray) -> xr.DataArray:
     """The channels that vary most, as (time, channel), among those with values most of the time."""
     if len(signal.dims) != 2:
         raise SignalError(f"only a signal (time, channel) is decoded, not {tuple(signal.dims)}.")

@@ -136,7 +136,7 @@ def _curves(result: ExperimentResult, panel: Panel, styles: Mapping[str, str]) -
 def _dots(result: ExperimentResult, styles: Mapping[str, str]) -> list[Markup]:
     """For each measure, every method with its range over recordings."""
     charts = []
-    for measure, words in result.experiment.measures.items():
+    for measure in result.experiment.measures:
         dots = []
         for row in result.rows:
             chosen = [e for e in result.entries if e["method"] == row["method"] and e["effect"] == row["effect"]]
@@ -146,7 +146,7 @@ def _dots(result: ExperimentResult, styles: Mapping[str, str]) -> list[Markup]:
         ends = ends[np.isfinite(ends)]
         if ends.size:
             low, high = min(max(float(ends.min()), -1.0), 0.0), max(float(ends.max()), 0.0)
-            charts.append(dot_chart(words[:1].upper() + words[1:], dots, (low, high if high > low else 1.0)))
+            charts.append(dot_chart(measure.replace("_", " "), dots, (low, high if high > low else 1.0)))
     return charts
 
 

@@ -23,8 +23,15 @@ def joint_angles(
     activation: Float[np.ndarray, "time muscle"], pulls: Float[np.ndarray, "muscle joint"], sampling_hz: float
 ) -> Float[np.ndarray, "time joint"]:
     """The angles of joints with springs, in degrees: each a critically damped response to the muscles' summed pull."""
-    decay = np.exp(-1 / (JOINT_TIME_S * sampling_hz))
-    return lfilter([(1 - decay) ** 2], [1.0, -2 * decay, decay**2], activation @ pulls, axis=0)
+    return critically_damped(activation @ pulls, JOINT_TIME_S, sampling_hz)
+
+
+def critically_damped(
+    pull: Float[np.ndarray, "time channel"], time_s: float, sampling_hz: float
+) -> Float[np.ndarray, "time channel"]:
+    """The response of second order of a mass on a damped spring, without overshoot, its gain 1 for what lasts."""
+    decay = np.exp(-1 / (time_s * sampling_hz))
+    return lfilter([(1 - decay) ** 2], [1.0, -2 * decay, decay**2], pull, axis=0)
 
 
 def cortical_spikes(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection
 
 import numpy as np
 import xarray as xr
+from jaxtyping import Float
 
 from myodrive.errors import OptionError
 from myodrive.recording import Recording, Source, make_events, make_signal
 from myodrive.truth import behaviour, drives, electrodes, motor_units
-from myodrive.truth.scenarios import Scenario, find_scenario
+from myodrive.truth.scenarios import Scenario, SimulatedMuscle, find_scenario
 
 CONTROL_HZ = 500.0  # of the drives and of the true activation: ten times what any drive contains
 FORCE_HZ = 250.0
@@ -78,7 +80,7 @@ def simulate_recording(
     setting = find_scenario(scenario)
     _check(setting, n_muscles, n_latents, duration_s, rate_hz, with_)
     muscles = setting.muscles[:n_muscles]
-    n_control, n_time = round(duration_s * CONTROL_HZ), round(duration_s * rate_hz)
+    n_control = round(duration_s * CONTROL_HZ)
     streams = np.random.SeedSequence(seed).spawn(5 + n_muscles)
     for_drive, for_mixing, for_disturbance, for_noise, for_spikes, *for_muscle = map(np.random.default_rng, streams)
 
@@ -86,30 +88,13 @@ def simulate_recording(
     latents = _oscillating(drive.latents, setting)
     activation = drives.mix(latents, np.array([m.phase for m in muscles]), setting.peak_activation, for_mixing)
 
-    clean, force = np.zeros((n_time, n_muscles)), np.zeros((round(duration_s * FORCE_HZ), n_muscles))
-    for i, rng in enumerate(for_muscle):
-        rates_hz = motor_units.discharge_rates_hz(activation[:, i], setting.pool)
-        times_s, units = motor_units.discharges(rates_hz, CONTROL_HZ, setting.pool.interval_cv, rng)
-        potentials = electrodes.action_potentials(setting.pool, setting.electrode, rate_hz, rng)
-        volts = 1e-3 * rng.uniform(*setting.electrode.maximum_mv)
-        volts /= electrodes.expected_rms(np.ones(1), potentials, setting.pool, rate_hz)[0]
-        clean[:, i] = volts * electrodes.sum_potentials(times_s, units, potentials, n_time, rate_hz)
-        if "force" in with_:
-            force[:, i] = motor_units.twitch_force(times_s, units, setting.pool, len(force), FORCE_HZ)
-
-    clean = electrodes.add_crosstalk(clean, setting.disturbance.crosstalk)
     events_s = np.array([time for time, _, _ in drive.events])
-    added = electrodes.disturb(clean, events_s, setting.disturbance, rate_hz, for_disturbance)
-    emg = electrodes.amplifier(clean + added, rate_hz) + electrodes.amplifier_noise(clean, snr_db, for_noise)
+    streams_of_emg = EmgStreams(for_disturbance, for_noise, tuple(for_muscle))
+    emg, force = emg_of_activation(activation, setting, events_s, streams_of_emg, snr_db, rate_hz, "force" in with_)
 
-    labels = [m.label for m in muscles]
-    about = {"name": ("muscle", [m.name for m in muscles]), "side": ("muscle", [m.side for m in muscles])}
-    emg_signal = make_signal(emg, ("time", "muscle"), {"muscle": labels}, units="V", rate_hz=rate_hz, stage="raw")
-    truth = make_signal(activation, ("time", "muscle"), {"muscle": labels}, units="1", rate_hz=CONTROL_HZ)
     names = [f"latent {k + 1}" for k in range(n_latents)]
     signals = {
-        "emg": emg_signal.assign_coords(about),
-        "activation": truth.assign_coords(about),
+        **emg_signals(emg, activation, muscles, rate_hz),
         "latents": make_signal(latents, ("time", "latent"), {"latent": names}, units="1", rate_hz=CONTROL_HZ),
         **_behaviour(setting, n_muscles, activation, force, latents, for_spikes, with_),
     }
@@ -128,6 +113,57 @@ def simulate_recording(
             }
         },
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class EmgStreams:
+    """The random numbers of a recording's EMG: of its disturbances, of the amplifier, and of each muscle's motor units."""
+
+    disturbance: np.random.Generator
+    noise: np.random.Generator
+    muscles: tuple[np.random.Generator, ...]
+
+
+def emg_of_activation(
+    activation: Float[np.ndarray, "time muscle"],
+    setting: Scenario,
+    events_s: Float[np.ndarray, " event"],
+    streams: EmgStreams,
+    snr_db: float,
+    rate_hz: float,
+    with_force: bool = False,
+) -> tuple[Float[np.ndarray, "sample muscle"], Float[np.ndarray, "instant muscle"]]:
+    """The EMG in volts, and the force of the same discharges (0 unless asked for), that an activation at 500 Hz gives."""
+    duration_s, n_muscles = len(activation) / CONTROL_HZ, activation.shape[1]
+    n_time = round(duration_s * rate_hz)
+    clean, force = np.zeros((n_time, n_muscles)), np.zeros((round(duration_s * FORCE_HZ), n_muscles))
+    for i, rng in enumerate(streams.muscles):
+        rates_hz = motor_units.discharge_rates_hz(activation[:, i], setting.pool)
+        times_s, units = motor_units.discharges(rates_hz, CONTROL_HZ, setting.pool.interval_cv, rng)
+        potentials = electrodes.action_potentials(setting.pool, setting.electrode, rate_hz, rng)
+        volts = 1e-3 * rng.uniform(*setting.electrode.maximum_mv)
+        volts /= electrodes.expected_rms(np.ones(1), potentials, setting.pool, rate_hz)[0]
+        clean[:, i] = volts * electrodes.sum_potentials(times_s, units, potentials, n_time, rate_hz)
+        if with_force:
+            force[:, i] = motor_units.twitch_force(times_s, units, setting.pool, len(force), FORCE_HZ)
+    clean = electrodes.add_crosstalk(clean, setting.disturbance.crosstalk)
+    added = electrodes.disturb(clean, events_s, setting.disturbance, rate_hz, streams.disturbance)
+    noise = electrodes.amplifier_noise(clean, snr_db, streams.noise)
+    return electrodes.amplifier(clean + added, rate_hz) + noise, force
+
+
+def emg_signals(
+    emg: Float[np.ndarray, "sample muscle"],
+    activation: Float[np.ndarray, "time muscle"],
+    muscles: tuple[SimulatedMuscle, ...],
+    rate_hz: float,
+) -> dict[str, xr.DataArray]:
+    """The signals ``emg`` and ``activation`` of a recording."""
+    labels = [m.label for m in muscles]
+    about = {"name": ("muscle", [m.name for m in muscles]), "side": ("muscle", [m.side for m in muscles])}
+    raw = make_signal(emg, ("time", "muscle"), {"muscle": labels}, units="V", rate_hz=rate_hz, stage="raw")
+    truth = make_signal(activation, ("time", "muscle"), {"muscle": labels}, units="1", rate_hz=CONTROL_HZ)
+    return {"emg": raw.assign_coords(about), "activation": truth.assign_coords(about)}
 
 
 def _check(

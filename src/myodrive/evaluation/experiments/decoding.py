@@ -1,0 +1,120 @@
+"""Does the estimate tell of the movement, and of the single stride? Joint angle, acceleration or moment by ridge.
+
+Wimalasena et al. 2022, 10.1088/1741-2552/ac6369: joint kinematics from the estimates, best lag of a sweep. Here lag
+and penalty, and the cut-off of a filter, are chosen within the training folds, and the part that repeats in every
+cycle is scored apart from what differs between cycles.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+import xarray as xr
+
+from myodrive.conditioning.kinematics import differentiate, low_pass
+from myodrive.errors import SignalError
+from myodrive.evaluation.decoding import Decoding, decode
+from myodrive.evaluation.experiments.contract import ALPHA, N_SURROGATES, Curve, Finding, Options, Panel
+from myodrive.evaluation.experiments.layout import chance, complete, lay_out, mean_of_known, shifted_copies
+from myodrive.evaluation.scores import decodable_channels
+from myodrive.recording import Recording
+from myodrive.truth import simulate_for_analysis
+
+RATE_HZ = 50.0
+LAGS_S = tuple(np.round(np.arange(0.0, 0.301, 0.04), 3).tolist())  # by which the movement follows the muscles
+PENALTIES = (1e-4, 1e-2, 1e-1, 1.0)
+GAP_S = 0.2  # between training and test, besides the longest lag
+LEAST_CYCLES = 5  # for the single-trial residual
+LEAST_SHIFT_S = 1.0  # of surrogates
+CUTOFFS_HZ = (2.0, 4.0, 7.0, 10.0, 20.0)  # of filters; published 2, 7, 10, 20 and 40
+
+
+@dataclasses.dataclass(frozen=True)
+class DecodingExperiment:
+    """Ridge regression from the estimates to the movement, on held-out blocks of time."""
+
+    target: Literal["angle", "acceleration", "moment"] = "angle"
+    cutoff_hz: float = 6.0  # of the acceleration, see `differentiate`
+    channels: tuple[str, ...] = ()  # joints to decode; by default those that vary most
+    # A joint answers slowly, so whatever is smoother decodes it better, whether it is nearer the activation or not.
+    # So every estimate is also offered low-passed at these, chosen as the lag is. Without any: the published protocol.
+    smoothing_hz: tuple[float, ...] = (2.0, 4.0, 7.0, 10.0)
+
+    name = "decoding"
+    question = "Does the estimate of single trials tell of the movement, and does it tell more than a filter's?"
+    needs = "joint angles (or moments)"
+    supports = "the estimate carries what moved the joint, beyond what repeats in every cycle"
+    limits = (
+        "Decoding does not show that the estimate is the activation: a wrong gain is undone by the regression. "
+        "A high plain R² of a movement that repeats says little: see the R² of the event mean beside it."
+    )
+    measures: Mapping[str, str] = dataclasses.field(
+        default_factory=lambda: {
+            "residual_r2": "held-out R² of what differs from cycle to cycle",
+            "r2": "held-out R²",
+            "event_mean_r2": "held-out R² of the mean cycle, which needs no EMG",
+            "lag_s": "by which the movement follows (s)",
+        },
+        init=False,
+    )
+    panels = (Panel("R² within the training blocks at each lag", "lag (s)", "R²", (0.0, LAGS_S[-1])),)
+
+    @property
+    def settings(self) -> Mapping[str, Sequence[Options]]:
+        cutoffs_hz = CUTOFFS_HZ[-1:] if self.smoothing_hz else CUTOFFS_HZ
+        return {"low-pass": [{"cutoff_hz": c} for c in cutoffs_hz], "lfads": [{"max_epochs": 30}]}
+
+    def simulate(self, seed: int, effect: bool) -> Recording:
+        return simulate_for_analysis("decoding", seed=seed, effect=effect)
+
+    def analyse(self, recordings: Sequence[Recording], candidates: Sequence[Sequence[xr.DataArray]]) -> Finding:
+        targets = self._targets(recordings)
+        smooth = [[low_pass(e, c) for e in candidate] for candidate in candidates for c in self.smoothing_hz]
+        laid = lay_out(recordings, [targets, *candidates, *smooth], RATE_HZ, LAGS_S[-1])
+        target, *features = laid.columns
+        usable = complete(*laid.columns)
+        target = np.where(usable[:, None], target, np.nan)
+        cycles = laid.cycles if len(laid.cycles) >= LEAST_CYCLES else []
+
+        def score(columns: np.ndarray) -> Decoding:
+            return decode(features, columns, laid.time, cycles=cycles, lags_s=LAGS_S, penalties=PENALTIES, gap_s=GAP_S)
+
+        found = score(target)
+        rng = np.random.default_rng(0)
+        copies = score(shifted_copies(target, usable, N_SURROGATES, round(LEAST_SHIFT_S * RATE_HZ), rng))
+        measure = "residual_r2" if np.isfinite(found.residual_r2).any() else "r2"
+        value = float(mean_of_known(getattr(found, measure)))
+        p = chance(value, mean_of_known(getattr(copies, measure).reshape(N_SURROGATES, -1)))
+        return Finding(
+            found=p <= ALPHA and value > 0,
+            p=p,
+            measures={
+                "residual_r2": float(mean_of_known(found.residual_r2)),
+                "r2": float(mean_of_known(found.r2)),
+                "event_mean_r2": float(mean_of_known(found.event_mean_r2)),
+                "lag_s": float(np.median(found.lag_s)),
+            },
+            curves=[Curve(self.panels[0].title, found.lags_s.tolist(), found.lag_curve.mean(axis=1).tolist())],
+        )
+
+    def _targets(self, recordings: Sequence[Recording]) -> list[xr.DataArray]:
+        """The target of each recording, with the same channels in all."""
+        name = "moments" if self.target == "moment" else "angles"
+        signals = [recording[name].transpose("time", ...) for recording in recordings]
+        if self.channels:
+            known = [str(c) for c in signals[0].coords[signals[0].dims[1]].values]
+            missing = [c for c in self.channels if c not in known]
+            if missing:
+                raise SignalError(f"no channel '{missing[0]}' in '{name}'. There are: {', '.join(known[:20])} ….")
+            chosen = list(self.channels)
+        else:
+            first = decodable_channels(signals[0])
+            chosen = [str(c) for c in first.coords[first.dims[1]].values]
+        signals = [signal.sel({signal.dims[1]: chosen}) for signal in signals]
+        return [differentiate(s, 2, self.cutoff_hz) for s in signals] if self.target == "acceleration" else signals
+
+
+EXPERIMENT = DecodingExperiment()
