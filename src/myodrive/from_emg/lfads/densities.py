@@ -14,12 +14,12 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import gammaln, log_ndtr
+from jax.scipy.special import log_ndtr
 from jaxtyping import Array, Float
 from scipy.special import digamma, logit, polygamma
 
 FLOOR = 1e-3  # in units of the normalised EMG (1 = the 95th percentile): a sample this low says only "not above it"
-SERIES = 32  # terms for P(shape, rate · floor); rate · floor stays below e^8.5 / 1000 = 4.9
+SERIES = 24  # terms for P(shape, rate · floor); rate · floor stays below e^8.5 / 1000 = 4.9
 
 Parameters = dict[str, Array]  # each (…, muscle)
 
@@ -55,7 +55,7 @@ def log_gamma_density(
     Above the floor ``α log β − log Γ(α) + (α − 1) log y − β y``; at the floor ``log P(α, β·FLOOR)``.
     """
     shape, rate = jnp.exp(log_shape), jnp.exp(log_rate)
-    above = shape * log_rate - gammaln(shape) + (shape - 1) * jnp.log(emg) - rate * emg
+    above = shape * log_rate - log_gamma_function(shape) + (shape - 1) * jnp.log(emg) - rate * emg
     return jnp.where(emg > FLOOR, above, log_gamma_below(log_shape, log_rate + jnp.log(FLOOR)))
 
 
@@ -63,11 +63,23 @@ def log_gamma_below(log_shape: Array, log_x: Array) -> Array:
     """``log P(α, x)`` by its series ``x^α e^{−x} / Γ(α + 1) · Σ x^k / ((α + 1) … (α + k))``: terms of one sign."""
     shape, x = jnp.exp(log_shape), jnp.exp(log_x)
 
-    def inwards(total: Array, k: Array) -> tuple[Array, None]:  # 1 + x/(α+1) · (1 + x/(α+2) · (…)), the last first
-        return 1 + x / (shape + k) * total, None
+    total = jnp.ones_like(x)
+    for k in range(
+        SERIES - 1, 0, -1
+    ):  # 1 + x/(α+1) · (1 + x/(α+2) · (…)), the last first; as a scan it took five times as long
+        total = 1 + x / (shape + k) * total
+    return shape * log_x - x - log_gamma_function(shape) - log_shape + jnp.log(total)
 
-    total, _ = jax.lax.scan(inwards, jnp.ones_like(x), jnp.arange(1.0, SERIES), reverse=True)
-    return shape * log_x - x - gammaln(shape) - log_shape + jnp.log(total)
+
+def log_gamma_function(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """``log Γ(x)`` for x > 0 by Stirling's series at x + 8: plain arithmetic, a twentieth of the time of `gammaln`."""
+    y, rising = x + 8, x
+    for k in range(1, 8):
+        rising = rising * (x + k)  # Γ(x + 8) / Γ(x)
+    stirling = (
+        (y - 0.5) * jnp.log(y) - y + 0.5 * jnp.log(2 * jnp.pi) + (1 / 12 - (1 / 360 - 1 / (1260 * y**2)) / y**2) / y
+    )
+    return stirling - jnp.log(rising)
 
 
 def fit_gamma(binned: Float[np.ndarray, "bin muscle"]) -> Float[np.ndarray, "2 muscle"]:
