@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from myodrive.from_emg.lfads.densities import Parameters
 from myodrive.from_emg.lfads.fast_decoder import Generated, Given, Weights, generate
-from myodrive.from_emg.lfads.model import STATE_CLIP, Dropout, Encoded, Network, read_out
+from myodrive.from_emg.lfads.model import STATE_CLIP, Dropout, Encoded, Network, in_its_time, read_out
 from myodrive.learning.kernels import usable
 from myodrive.learning.recurrent import kernel_weights, remat_scan
 
@@ -23,6 +23,7 @@ class Decoded(NamedTuple):
 
     parameters: Parameters  # of each muscle's density, (time, batch, muscle)
     factors: Float[Array, "time batch factor"]
+    # In the order in which the network runs: of one that runs backwards the last comes first.
     inputs: Float[Array, "time batch input"]
     input_mean: Float[Array, "time batch input"]
     input_log_variance: Float[Array, "time batch input"]
@@ -52,6 +53,7 @@ def decode(
     )
     given = Given(code.context, drop.context, noise, known, controller, generator, drop.generator)
     factors, inputs, moments = (_by_kernel if usable(code.context, net.to_factor) else _by_scan)(net, given)
+    factors = in_its_time(net, factors)
     return Decoded(read_out(net, factors), factors, inputs, *jnp.split(moments, 2, axis=-1))
 
 

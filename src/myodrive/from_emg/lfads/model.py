@@ -85,6 +85,9 @@ class Network(eqx.Module):
     prior_log_noise: Float[Array, "*member input"]  # variance of the innovation
     read_in: Linear | None = None  # of several sessions, with a leading axis of them
     from_external: Float[Array, "*member external gates"] | None = None  # weights of external inputs to the generator
+    backward: Float[Array, "*member"] | None = (
+        None  # 1: it runs from the end of a window to its beginning; never learned
+    )
     density: str = eqx.field(static=True, default="gamma")
     look_ahead: int | None = eqx.field(static=True, default=None)
 
@@ -139,6 +142,20 @@ def _for_each(linear: Linear, n_session: int) -> Linear:
     return jax.tree.map(lambda a: jnp.broadcast_to(a, (n_session, *a.shape)), linear)
 
 
+def directed(net: Network, *, backward: bool) -> Network:
+    """The network with a direction of its own, so that a population can have both.
+
+    A generator that runs forwards comes late and one that runs backwards early, and they err in different places: their
+    mean does neither (docs/lfads.md).
+    """
+    return dataclasses.replace(net, backward=jnp.float32(backward))
+
+
+def in_its_time(net: Network, a: Array) -> Array:
+    """Turned round along the first axis where the network runs backwards, and back by the same."""
+    return a if net.backward is None else jnp.where(net.backward > 0, a[::-1], a)
+
+
 def of_session(net: Network, session: Int[Array, "*batch"] | int) -> Network:
     """The network as one session has it or, given a session for each window of a batch, as each window has it."""
     own = jax.tree.map(lambda a: a[session], (net.read_in, net.read_out))
@@ -168,6 +185,7 @@ def encode(
         1 where the network may see the sample, 0 where it is missing or hidden: a mask token, not an amplitude.
     drop : Dropout
     """
+    x, seen = in_its_time(net, x), in_its_time(net, seen)
     x, external = jnp.split(x, [2 * seen.shape[-1]], axis=-1)
     tokens = jnp.concatenate([x * jnp.concatenate([seen, seen], axis=-1), seen], axis=-1)
     if net.read_in is not None:
