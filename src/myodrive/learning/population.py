@@ -69,6 +69,7 @@ class SearchOptions:
 class Found:
     """What a search found."""
 
+    islands: int  # members whose numbers differ by a multiple of it descend from the same start
     best: PyTree  # (member, …) averaged weights of each member where they validated best
     best_score: np.ndarray  # (member,), lower is better; inf for a member that never trained
     history: list[dict[str, float]]  # one row for each member and generation
@@ -78,9 +79,10 @@ class Found:
     seconds: float
 
     def ranked(self, n: int) -> list[int]:
-        """The `n` best members, the best first."""
-        order = [int(i) for i in np.argsort(self.best_score, kind="stable")]
-        return [i for i in order if math.isfinite(self.best_score[i])][:n]
+        """The `n` best members, the best first; but no second of the same start before the first of another."""
+        order = [int(i) for i in np.argsort(self.best_score, kind="stable") if math.isfinite(self.best_score[i])]
+        place = {i: sum(j % self.islands == i % self.islands for j in order[:k]) for k, i in enumerate(order)}
+        return sorted(order, key=lambda i: place[i])[:n]
 
 
 @dataclasses.dataclass
@@ -146,7 +148,16 @@ def search(
         _save(options, arrays, story)
     skipped = sum(int(row["skipped"]) for row in story.history)
     member_steps = schedules.member_epochs(story.rounds[: story.done]) * options.steps_per_epoch
-    return Found(arrays.best, arrays.best_score, story.history, story.stopped, skipped, member_steps, story.seconds)
+    return Found(
+        _n_islands(options),
+        arrays.best,
+        arrays.best_score,
+        story.history,
+        story.stopped,
+        skipped,
+        member_steps,
+        story.seconds,
+    )
 
 
 def as_table(history: Sequence[Mapping[str, float]]) -> pd.DataFrame:
@@ -265,11 +276,30 @@ def _next_generation(options: SearchOptions, arrays: Slice, story: Story) -> tup
         parents = {m: starters[m % len(starters)] for m in alive}
         explored = [m for m in alive if m >= len(story.alive)]  # those that started keep their hyperparameters
         return _copied(options, arrays, story, alive, parents, explored, "first")
+    islands = _islands(options, scores)
     if then == "compete":
-        parents = rules.tournament(scores, options.seed, story.done)
+        parents = {}
+        for island in islands:
+            parents |= rules.tournament(island, options.seed, story.done)
         return _copied(options, arrays, story, story.alive, parents, [m for m, p in parents.items() if p != m], "step")
-    alive = rules.survivors(scores, n) if then == "halve" else story.alive
+    alive = story.alive
+    if then == "halve":
+        shares = [len(part) for part in np.array_split(np.arange(n), len(islands))]
+        alive = sorted(m for island, share in zip(islands, shares) for m in rules.survivors(island, share))
     return _copied(options, arrays, story, alive, {m: m for m in alive}, [], "step")
+
+
+def _n_islands(options: SearchOptions) -> int:
+    """In the plain schedule all members are together."""
+    return 1 if options.schedule == "plain" else min(schedules.ISLANDS, options.population)
+
+
+def _islands(options: SearchOptions, scores: Mapping[int, float]) -> list[dict[int, float]]:
+    """Members that descend from the same start."""
+    n = _n_islands(options)
+    parts = [{m: s for m, s in scores.items() if m % n == i} for i in range(n)]
+    sound = [p for p in parts if any(map(math.isfinite, p.values()))]
+    return sound if len(sound) == len(parts) else [dict(scores)]  # one that is lost altogether is settled anew
 
 
 def _copied(

@@ -13,10 +13,11 @@ ScheduleName = Literal["branching", "plain"]
 # As published: a burn-in of 80 epochs, in which the KL and L2 terms grow, and one more generation of 25.
 PLAIN_BURN_IN, PLAIN_GENERATION, PLAIN_GENERATIONS = 105, 25, 15
 
-BURN_IN = 1 / 3  # share of a lineage's epochs that is common to all
-GENERATIONS = 12  # in which a lineage's epochs are dealt out
-BURN_IN_MEMBERS = 2
-SETTLED = 4  # halving stops there, or at a quarter of the population if that is more
+BURN_IN = 1 / 3  # share of a lineage's epochs that is common to all of its branches
+TRIAL = 1 / 24  # the same of a generation that ends with halving
+GENERATION = 1 / 12  # and of each that ends with tournaments
+ISLANDS = 2  # starts that are branched; their branches never copy each other, so that two different networks come out
+SETTLED = 4  # members, where halving stops
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +39,7 @@ def plain(population: int) -> Plan:
 
 
 def branching(population: int, epochs: int) -> Plan:
-    """One common start, branched into the population, whose worse half is dropped twice before tournaments begin.
+    """A common start, branched into the population, whose worse half is dropped until few are left for tournaments.
 
     Parameters
     ----------
@@ -46,16 +47,16 @@ def branching(population: int, epochs: int) -> Plan:
     epochs : int
         Of one lineage, from the start to the end.
     """
-    starters = min(BURN_IN_MEMBERS, population)
-    burn_in, length = max(1, round(BURN_IN * epochs)), max(1, round(epochs / GENERATIONS))
+    starters, settled = min(ISLANDS, population), min(SETTLED, population)
+    burn_in = max(1, round(BURN_IN * epochs))
     rounds, left, members = [Round(starters, burn_in, "branch")], epochs - burn_in, population
-    settled = min(population, max(SETTLED, population // 4))
     while left > 0:
-        now = min(length, left)
-        left -= now
-        fewer = max(settled, members // 2)
-        rounds.append(Round(members, now, "halve" if fewer < members else "compete"))
-        members = fewer
+        halve = members > settled
+        length = min(left, max(1, round((TRIAL if halve else GENERATION) * epochs)))
+        length = left if left < 1.5 * length else length  # no stub at the end
+        rounds.append(Round(members, length, "halve" if halve else "compete"))
+        left -= length
+        members = max(settled, members // 2)
     return tuple(rounds)
 
 

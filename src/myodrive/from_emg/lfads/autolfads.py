@@ -14,7 +14,7 @@ from pydantic import Field
 
 from myodrive.errors import OptionError
 from myodrive.from_emg.lfads.data import Problem
-from myodrive.from_emg.lfads.estimator import LFADS, Count, LFADSConfig, _create
+from myodrive.from_emg.lfads.estimator import LFADS, Count, LFADSConfig
 from myodrive.from_emg.lfads.model import Network
 from myodrive.learning.crews import Alone, Crew, Processes
 from myodrive.learning.members import Work
@@ -38,11 +38,11 @@ RANGES = {
 class AutoLFADSConfig(LFADSConfig):
     """Options of `AutoLFADS`: those of `LFADS`, whose hyperparameters the search starts from, and of the search."""
 
-    max_epochs: Count = 60  # of one lineage, from the first start to the end
+    max_epochs: Count = 120  # of one lineage, from the first start to the end
     population: Count = 20
     schedule: Literal["branching", "plain"] = "branching"  # plain: as published, about ten times the work
     bounds: dict[str, tuple[float, float]] = Field({})  # of hyperparameters, in place of `RANGES`; equal ones fix it
-    ensemble: Count = 3  # best networks that an estimate is made with
+    ensemble: Count = 2  # best networks that an estimate is made with, of different starts first
     workers: Annotated[int, Field(ge=0)] | None = None  # processes; one for each core by default, 0 for none
 
 
@@ -120,13 +120,12 @@ class AutoLFADS(LFADS):
             checkpoint=Path(config.checkpoint) if config.checkpoint else None,
             fingerprint=problem.fingerprint,
         )
-        null = jnp.asarray(problem.null, jnp.float32)
         seed = jax.random.PRNGKey(config.seed)
         crew = self._crew(work)
         try:
             found = search(
                 options,
-                lambda member: _create(problem.sizes, null, jax.random.fold_in(seed, member)),
+                lambda member: problem.start(jax.random.fold_in(seed, member)),
                 self._hyperparameters(problem.steps_per_epoch),
                 crew,
                 progress=self.progress,
