@@ -179,9 +179,15 @@ def _inner_r2(
         train, test = (place[side][complete[place[side]]] for side in (inner_train, inner_test))
         if train.size < features.shape[1] + 3:
             continue
-        spread += np.sum((target[test] - target[train].mean(axis=0)) ** 2, axis=0)
-        maps = fit_ridge(features[train], target[train], penalties)
-        error += np.stack([np.sum((target[test] - m.predict(features[test])) ** 2, axis=0) for m in maps])
+        level = target[train].mean(axis=0)
+        wanted = target[test] - level
+        power = np.sum(wanted**2, axis=0)
+        spread += power
+        given = np.column_stack([features[test], np.ones(test.size)])
+        gram, cross = given.T @ given, given.T @ wanted  # the sums of squares of all predictions follow from these
+        for i, m in enumerate(fit_ridge(features[train], target[train], penalties)):
+            weights = np.vstack([m.weights, m.intercept - level])
+            error[i] += power + np.sum(weights * (gram @ weights - 2 * cross), axis=0)
     return np.where(spread > 0, 1.0 - error / np.where(spread > 0, spread, 1.0), np.nan)
 
 

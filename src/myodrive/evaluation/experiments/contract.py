@@ -6,7 +6,7 @@ import dataclasses
 import importlib
 import pkgutil
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import xarray as xr
 
@@ -51,6 +51,7 @@ class Panel:
     x_range: tuple[float, float]
 
 
+@runtime_checkable
 class Experiment(Protocol):
     """One published analysis. A new one is a new file in this folder with such an object named ``EXPERIMENT``."""
 

@@ -94,8 +94,8 @@ class FrequencyResponseExperiment:
 class Response:
     """The linear response from rectified EMG to estimate over some samples."""
 
-    bandwidth_hz: float  # of the noise that passes: ∫|H|² df / |H(0)|², all muscles together
-    gain: Float[np.ndarray, " hz"]  # |H| at `HZ`, relative to that at 0, median over muscles
+    bandwidth_hz: float  # of the noise that passes: ∫|H|² df / |H(0)|²
+    gain: Float[np.ndarray, " hz"]  # |H| at `HZ`, relative to that at 0
 
 
 def place_in_cycles(
@@ -118,26 +118,29 @@ def lags_of(column: Float[np.ndarray, " time"]) -> Float[np.ndarray, "time lag"]
 def response(
     lagged: Sequence[Float[np.ndarray, "time lag"]], estimate: Float[np.ndarray, "time muscle"], chosen: np.ndarray
 ) -> Response:
-    """Regress each muscle's estimate on its rectified EMG around each of the chosen instants.
+    """Regress the estimates on the rectified EMG around each of the chosen instants, one response for all muscles.
 
     What chance adds to the squares of the weights is taken off the bandwidth; so noise alone does not widen it.
     """
-    passed, at_zero, gains = 0.0, 0.0, []
+    n_lag = lagged[0].shape[1]
+    gram, cross, power, n_rows = np.zeros((n_lag, n_lag)), np.zeros(n_lag), 0.0, 0
     for x, y in zip(lagged, estimate.T):
         rows = chosen & np.isfinite(x).all(axis=1) & np.isfinite(y)
-        if rows.sum() < 3 * x.shape[1]:
-            raise SignalError(f"{rows.sum()} samples of one phase are too few for a frequency response.")
-        z, t = x[rows] - x[rows].mean(axis=0), y[rows] - y[rows].mean()
-        gram = z.T @ z
-        inverse = np.linalg.inv(gram + PENALTY * np.trace(gram) / len(gram) * np.eye(len(gram)))
-        weights = inverse @ (z.T @ t)
-        spread = float(np.mean((t - z @ weights) ** 2)) * inverse @ gram @ inverse  # covariance of the weights
-        passed += float(weights @ weights - np.trace(spread))
-        at_zero += float(weights.sum() ** 2 - spread.sum())
-        gains.append(np.abs(TURNS @ weights) / max(abs(weights.sum()), np.finfo(float).tiny))
-    width = 0.5 * RATE_HZ * passed / at_zero if passed > 0 and at_zero > 0 else np.nan
+        if rows.any():
+            z, t = x[rows] - x[rows].mean(axis=0), y[rows] - y[rows].mean()
+            gram, cross, power, n_rows = gram + z.T @ z, cross + z.T @ t, power + float(t @ t), n_rows + len(t)
+    if n_rows < 10 * n_lag:
+        raise SignalError(f"{n_rows} samples of one phase are too few for a frequency response.")
+    inverse = np.linalg.inv(gram + PENALTY * np.trace(gram) / n_lag * np.eye(n_lag))
+    weights = inverse @ cross
+    error = max(power - 2 * float(weights @ cross) + float(weights @ gram @ weights), 0.0) / n_rows
+    spread = error * inverse @ gram @ inverse  # covariance of the weights
+    passed = float(weights @ weights - np.trace(spread))
+    at_zero = float(weights.sum() ** 2 - spread.sum())
+    width = 0.5 * RATE_HZ * passed / at_zero if passed > 0 and at_zero > 0 else 0.0
     lowest = 0.25 / REACH_S  # nothing narrower can be told from what reaches this far
-    return Response(float(np.clip(np.nan_to_num(width, nan=lowest), lowest, RATE_HZ / 2)), np.median(gains, axis=0))
+    gain = np.abs(TURNS @ weights) / max(abs(float(weights.sum())), np.finfo(float).tiny)
+    return Response(float(np.clip(width, lowest, RATE_HZ / 2)), gain)
 
 
 HZ = np.arange(0.0, 15.01, 0.5)

@@ -23,7 +23,7 @@ class Layout:
     """Recordings behind each other on one uniform clock, apart by NaN, so that nothing reaches from one into the next."""
 
     time: Float[np.ndarray, " time"]  # in seconds from the start of the first
-    columns: list[Float[np.ndarray, "time column"]]  # one array for each signal that was laid out
+    columns: list[Float[np.ndarray, "time _"]]  # one array for each signal that was laid out
     cycles: Cycles  # of one side
 
 
@@ -73,7 +73,7 @@ def rectified_emg(recording: Recording, estimate: xr.DataArray) -> xr.DataArray:
     return rectify_emg(filter_emg(emg, options), options)
 
 
-def complete(*columns: Float[np.ndarray, "time column"]) -> Bool[np.ndarray, " time"]:
+def complete(*columns: Float[np.ndarray, "time _"]) -> Bool[np.ndarray, " time"]:
     """The samples at which nothing is missing."""
     return np.all([np.isfinite(c).all(axis=1) for c in columns], axis=0)
 
