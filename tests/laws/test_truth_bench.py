@@ -80,6 +80,23 @@ def test_a_monotone_change_of_the_estimate_changes_no_score() -> None:
     assert 0.1 < plain.coverage < 1
 
 
+def test_bounds_go_on_in_proportion_where_the_calibration_has_seen_no_estimate() -> None:
+    estimate = np.linspace(1.0, 2.0, 50)[:, None]
+    calibration = MonotoneCalibration.fit(estimate, 0.1 * estimate)
+    beyond = np.array([[0.0], [0.5], [1.5], [4.0]])
+    np.testing.assert_allclose(calibration.apply_to_bound(beyond), 0.1 * beyond, atol=1e-12)
+    np.testing.assert_allclose(calibration.apply(beyond)[[0, -1]], [[0.1], [0.2]])
+
+
+def test_coverage_is_told_for_each_quarter_of_the_truth() -> None:
+    truth = np.tile(np.arange(1.0, 401.0), 2)[:, None]
+    reach = np.where(truth > 300, 50.0, 1.0)  # too high by 30, and wide enough in the highest quarter alone
+    score = score_arrays(truth, truth, truth + 30 - reach, truth + 30 + reach)
+    quarters = [score.coverage_q1, score.coverage_q2, score.coverage_q3, score.coverage_q4]
+    np.testing.assert_allclose(quarters, [0, 0, 0, 1], atol=0.02)
+    assert score.coverage == pytest.approx(0.25, abs=0.01)
+
+
 def test_a_late_estimate_has_a_positive_lag_and_nothing_finite_is_refused() -> None:
     truth = smooth(0)
     assert score_arrays(np.roll(truth, 7, axis=0), truth, missing(truth), missing(truth)).lag_s == pytest.approx(

@@ -247,8 +247,19 @@ class MonotoneCalibration:
         return cls(tuple(knots))
 
     def apply(self, estimate: Float[np.ndarray, "time muscle"]) -> Float[np.ndarray, "time muscle"]:
-        """The calibrated estimate; NaN stays NaN. Bounds of an interval go through the same curve."""
+        """The calibrated estimate; NaN stays NaN."""
         return np.stack([np.interp(e, x, y) for e, (x, y) in zip(np.asarray(estimate, float).T, self.knots)], axis=1)
+
+    def apply_to_bound(self, bound: Float[np.ndarray, "time muscle"]) -> Float[np.ndarray, "time muscle"]:
+        """The same for a bound of an interval, which goes on in proportion beyond the estimates that the curve has seen.
+
+        Held at the ends of the curve, no interval however wide could reach an activation beyond those of the first half.
+        """
+        curves = []
+        for b, e, (x, _) in zip(np.asarray(bound, float).T, self.apply(bound).T, self.knots):
+            end = np.clip(b, x[0], x[-1])
+            curves.append(np.where((b != end) & (end > 0), e * b / np.where(end > 0, end, 1.0), e))
+        return np.stack(curves, axis=1)
 
 
 def _same_shape(*arrays: Array) -> list[Array]:

@@ -186,7 +186,8 @@ class _Pair:
         half = len(self.truth) // 2
         curve = metrics.MonotoneCalibration.fit(self.values[:half], self.truth[:half])
         level = _column_means(self.truth[:half])
-        self.values, self.lower, self.upper = (curve.apply(v[half:]) for v in (self.values, self.lower, self.upper))
+        self.values = curve.apply(self.values[half:])
+        self.lower, self.upper = (curve.apply_to_bound(bound[half:]) for bound in (self.lower, self.upper))
         self.truth = self.truth[half:]
         self.time = None if self.time is None else self.time[half:]
         return level

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 Options = dict[str, Any]  # of an estimator
+QUARTERS = tuple(f"coverage_q{i}" for i in range(1, 5))  # of the true activation; results of old runs lack them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +54,7 @@ class BenchResult:
         levels = sorted({f"{row['level']:.0%}" for row in self.rows if np.isfinite(row["level"])})
         nominal = f"; intervals of {', '.join(levels)}" if levels else ""
         table = Table(title=f"Estimators on recordings whose activation is known (mean±sd{nominal})", box=SIMPLE)
-        for heading in ["estimator", "R²", "nRMSE", "lag ms", "coverage", "CPU s", "n"]:
+        for heading in ["estimator", "R²", "nRMSE", "lag ms", "coverage", "least ¼", "CPU s", "n"]:
             table.add_column(
                 heading, justify="left" if heading == "estimator" else "right", no_wrap=heading != "estimator"
             )
@@ -64,6 +65,7 @@ class BenchResult:
                 _say(row["nrmse"], row["nrmse_sd"]),
                 _say(1e3 * row["lag_s"], 1e3 * row["lag_s_sd"], 0),
                 _say(row["coverage"], row["coverage_sd"]),
+                _say(min(row[quarter] for quarter in QUARTERS)),
                 _say(row["seconds"], digits=1),
                 str(row["n"]),
             )
@@ -79,8 +81,8 @@ def summarise(scores: list[dict[str, Any]], by: tuple[str, ...]) -> list[dict[st
     for (*condition, name), group in groups.items():
         fine = [score for score in group if "failed" not in score]
         row: dict[str, Any] = {**dict(zip(by, condition)), "estimator": name}
-        for metric in ("r2", "nrmse", "lag_s", "coverage", "width", "r2_worst"):
-            values = np.array([score[metric] for score in fine], dtype=np.float64)
+        for metric in ("r2", "nrmse", "lag_s", "coverage", "width", "r2_worst", *QUARTERS):
+            values = np.array([score.get(metric, np.nan) for score in fine], dtype=np.float64)
             row.update(_spread(metric, values[np.isfinite(values)]))
         levels = [score["level"] for score in fine]
         reasons = sorted({score["failed"] for score in group if "failed" in score})

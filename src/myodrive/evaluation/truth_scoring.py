@@ -2,12 +2,14 @@
 
 Both are put on a clock of 100 Hz. A monotone calibration for each muscle is fitted on the first half of the recording;
 the second half is scored. Without it the units would decide: an EMG's amplitude is not an activation, and the relation
-between them is curved. With it nothing can be gained in the second half that was not there in the first.
+between them is curved. With it nothing can be gained in the second half that was not there in the first. Bounds of an interval go
+through the same curve, and on in proportion beyond its ends.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import numpy as np
 from jaxtyping import Float
@@ -32,6 +34,10 @@ class TruthScore:
     coverage: float
     width: float  # of the interval, in units of the activation
     r2_worst: float  # of the muscles
+    coverage_q1: float = float("nan")  # where a muscle's true activation is in its lowest quarter
+    coverage_q2: float = float("nan")
+    coverage_q3: float = float("nan")
+    coverage_q4: float = float("nan")
 
 
 def score_against_truth(estimate: Activation, recording: Recording) -> TruthScore:
@@ -66,7 +72,8 @@ def score_arrays(
         if not (np.isfinite(estimate[part]) & np.isfinite(truth[part])).any():
             raise SignalError(f"the estimate is nowhere finite in the {name} half of the recording.")
     calibration = metrics.MonotoneCalibration.fit(estimate[first], truth[first])
-    calibrated, below, above = (calibration.apply(values[second]) for values in (estimate, lower, upper))
+    calibrated = calibration.apply(estimate[second])
+    below, above = (calibration.apply_to_bound(values[second]) for values in (lower, upper))
     actual = truth[second]
     r2 = metrics.r2(calibrated, actual, training_mean=truth[first].mean(axis=0))
     return TruthScore(
@@ -76,7 +83,22 @@ def score_arrays(
         coverage=_mean(metrics.coverage(below, above, actual)),
         width=_mean(metrics.interval_width(below, above)),
         r2_worst=float(np.min(r2)) if np.isfinite(r2).all() else float("nan"),
+        **{f"coverage_q{i + 1}": c for i, c in enumerate(coverage_of_quarters(below, above, actual))},
     )
+
+
+def coverage_of_quarters(
+    lower: Float[np.ndarray, "time muscle"],
+    upper: Float[np.ndarray, "time muscle"],
+    truth: Float[np.ndarray, "time muscle"],
+) -> list[float]:
+    """Coverage where each muscle's truth lies between its own quartiles, the lowest quarter first; means over muscles.
+
+    An interval that covers as a whole may still miss whenever a muscle is quiet, or whenever it is strong.
+    """
+    edges = np.nanquantile(truth, [0, 0.25, 0.5, 0.75, 1], axis=0)
+    inside = [(low <= truth) & (truth <= high) for low, high in itertools.pairwise(edges)]
+    return [_mean(metrics.coverage(np.where(i, lower, np.nan), upper, truth)) for i in inside]
 
 
 def _mean(values: np.ndarray) -> float:
