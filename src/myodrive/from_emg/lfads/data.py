@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,12 +11,20 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float, Float32, Int, PRNGKeyArray
 
-from myodrive.conditioning.windows import stretches
-from myodrive.from_emg.lfads.densities import FLOOR
+from myodrive.conditioning.windows import stretches, window_starts
+from myodrive.from_emg.lfads.densities import DENSITIES, FLOOR
 from myodrive.from_emg.lfads.model import Network, Sizes
-from myodrive.from_emg.lfads.objective import LFADSTask, Windows
-from myodrive.from_emg.lfads.sessions import Alignment
+from myodrive.from_emg.lfads.objective import LFADSTask, Windows, take
+from myodrive.from_emg.lfads.sessions import Alignment, align
 from myodrive.trials import to_clock
+
+
+class HeldOut(NamedTuple):
+    """The windows of validation."""
+
+    emg: Float32[np.ndarray, "window bin muscle"]
+    x: Float32[np.ndarray, "window bin feature"]
+    present: Float32[np.ndarray, "window bin muscle"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,13 +33,16 @@ class Problem:
 
     task: LFADSTask
     sizes: Sizes
-    null: Float[np.ndarray, "parameter muscle"]  # the density that ignores time, which networks start from
+    null: Float[np.ndarray, "*session parameter muscle"]  # the density that ignores time, which networks start from
     training: Windows
     validation: Windows
-    held_out: Float[np.ndarray, "window bin muscle"]  # the validation windows, NaN where missing
+    held_out: HeldOut
+    blocks: Int[np.ndarray, " block"]  # where blocks of validation start, of `n_block` bins
+    n_block: int
     steps_per_epoch: int
     fingerprint: str  # of data and configuration
     alignment: Alignment | None = None  # of several sessions
+    session: Int[np.ndarray, " window"] | None = None  # of each held-out window, where there are several
 
     def start(self, key: PRNGKeyArray) -> Network:
         """A network to start from: random, but for the density that ignores time and, of sessions, what aligns them."""
@@ -60,6 +72,59 @@ def pieces_of(trial: xr.DataArray, n_per_bin: int, session: int = 0) -> list[Pie
         Piece(binned, external_bins(external, trial.time.values[run], n_per_bin), session)
         for run, binned in binned_stretches(trial, n_per_bin)
     ]
+
+
+@dataclasses.dataclass(frozen=True)
+class Bins:
+    """Pieces laid end to end, and the statistics of what the network reads; of several sessions one row for each."""
+
+    emg: Float[np.ndarray, "bin muscle"]
+    external: Float[np.ndarray, "bin channel"]
+    session: Int[np.ndarray, " bin"]
+    lengths: list[int]
+    n_session: int
+    centre: Float[np.ndarray, "*session feature"]
+    scale: Float[np.ndarray, "*session feature"]
+    known_centre: Float[np.ndarray, " channel"]
+    known_scale: Float[np.ndarray, " channel"]
+
+    @classmethod
+    def of(cls, pieces: list[Piece]) -> Bins:
+        emg, external = (np.concatenate([getattr(p, name) for p in pieces]) for name in ("emg", "external"))
+        lengths = [len(p) for p in pieces]
+        session = np.repeat([p.session for p in pieces], lengths)
+        n_session = int(session.max()) + 1
+        statistics = [feature_statistics(emg[session == s]) for s in range(n_session)]
+        centre, scale = (np.stack(a) if n_session > 1 else a[0] for a in zip(*statistics))
+        return cls(emg, external, session, lengths, n_session, centre, scale, *known_statistics(external))
+
+    def windows(self, starts: Int[np.ndarray, " start"], window: int) -> Windows:
+        """Where windows may start in them."""
+        several, n_known = self.n_session > 1, self.external.shape[1]
+        return as_windows(
+            self.emg,
+            self.centre[self.session] if several else self.centre,
+            self.scale[self.session] if several else self.scale,
+            starts,
+            window,
+            known=external_input(self.external, self.known_centre, self.known_scale) if n_known else None,
+            session=self.session if several else None,
+        )
+
+    def null(self, density: str) -> Float[np.ndarray, "*session parameter muscle"]:
+        """The parameters of the density that ignores time."""
+        fit = DENSITIES[density].fit
+        if self.n_session == 1:
+            return fit(self.emg)
+        return np.stack([fit(self.emg[self.session == s]) for s in range(self.n_session)])
+
+    def alignment(self, n_factor: int) -> Alignment | None:
+        """Where the read-ins and read-outs of several sessions start."""
+        if self.n_session == 1:
+            return None
+        _, x, present = network_input(self.emg, self.centre[self.session], self.scale[self.session])
+        log_scale = self.scale[:, : self.emg.shape[1]]
+        return align(x, present, self.session, log_scale, n_factor, n_factor)
 
 
 def external_bins(
@@ -162,6 +227,30 @@ def as_windows(
         jnp.asarray(len(starts), jnp.int32),
         None if session is None else jnp.asarray(np.pad(session, after), jnp.int32),
     )
+
+
+def shorter(starts: Int[np.ndarray, " start"], longer: int, window: int) -> Int[np.ndarray, " start"]:
+    """Every start of a window within the longer windows that start there."""
+    return np.unique((starts[:, None] + np.arange(longer - window + 1)).ravel())
+
+
+def tiled(starts: Int[np.ndarray, " block"], n_block: int, window: int) -> Int[np.ndarray, " start"]:
+    """Windows side by side within blocks; the last of a block is flush with its end."""
+    return (starts[:, None] + window_starts(n_block, window, 0)).ravel()
+
+
+def held_out_windows(windows: Windows, window: int) -> HeldOut:
+    batch = take(windows, windows.starts[: int(windows.n_starts)], window)
+    return HeldOut(*(np.moveaxis(np.asarray(a), 1, 0) for a in batch[:3]))
+
+
+def known_statistics(external: Float[np.ndarray, "bin channel"]) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each known input; 0 and 1 for one that is missing."""
+    present = np.isfinite(external)
+    n = np.maximum(present.sum(axis=0), 1)
+    mean = np.where(present, external, 0.0).sum(axis=0) / n
+    spread = np.sqrt((np.where(present, external - mean, 0.0) ** 2).sum(axis=0) / n)
+    return mean, np.where(spread > 0, spread, 1.0)
 
 
 def _round_up(n: int) -> int:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import hashlib
+import json
 import re
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -17,25 +20,35 @@ import xarray as xr
 from pydantic import Field
 from scipy.stats import norm
 
-from myodrive.conditioning.windows import chop, merge, partition
+from myodrive.activation import Activation
+from myodrive.conditioning.windows import chop, merge, partition, stretches
 from myodrive.errors import SignalError
 from myodrive.estimator import Context, Estimate, Estimator, EstimatorConfig
 from myodrive.from_emg import crosstalk, whitening
+from myodrive.from_emg.lfads.adaptation import adapt
+from myodrive.from_emg.lfads.choices import SHORT_EPOCHS, WINDOWS_S, best
 from myodrive.from_emg.lfads.data import (
+    Bins,
+    HeldOut,
+    Piece,
     Problem,
-    as_windows,
-    binned_stretches,
-    feature_statistics,
+    external_input,
+    held_out_windows,
     network_input,
+    pieces_of,
+    shorter,
+    tiled,
     unbinned,
 )
 from myodrive.from_emg.lfads.densities import DENSITIES
 from myodrive.from_emg.lfads.model import Network, Sizes
 from myodrive.from_emg.lfads.objective import Hyperparameters, LFADSTask
 from myodrive.from_emg.lfads.posterior import posterior_of_mean, spread_factor
+from myodrive.from_emg.lfads.reconstruction import spread_unseen
+from myodrive.from_emg.lfads.sessions import by_session, narrowed, session_name
 from myodrive.learning.checkpoint import arrays_to_tree, tree_to_arrays
-from myodrive.learning.loop import LoopOptions, Progress, State, train
-from myodrive.recording import sampling_rate
+from myodrive.learning.loop import LoopOptions, Progress, State, Trained, train
+from myodrive.recording import Recording, Study, sampling_rate
 from myodrive.trials import Trials, as_trials
 
 LEAST_TRAINING_S = 30.0  # half of what it was measured on (docs/bench_truth.md)
@@ -47,8 +60,8 @@ Scale = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 
 
+UNITS = ("ic_encoder", "ci_encoder", "controller", "generator", "n_initial", "n_input", "n_factor")
 RENAMED = re.compile(r"\.to_(log_shape|log_rate)")  # read-outs as they were called before there were several densities
-_create = jax.jit(Network.create, static_argnums=0)
 
 
 class LFADSConfig(EstimatorConfig):
@@ -60,7 +73,9 @@ class LFADSConfig(EstimatorConfig):
     order: Annotated[int, Field(ge=1, le=50)] = 6  # of the whitening's autoregressive model
 
     # Windows
-    window_s: Positive = 1.6  # published .2; docs/lfads.md says how it was chosen
+    # Published .2; docs/lfads.md says how it was chosen. "auto" takes the best of .2, .4, .8 and 1.6 s by the
+    # likelihood of the same hidden samples after short trainings, with as many samples in a batch for each.
+    window_s: Positive | Literal["auto"] = 1.6
     overlap_s: Scale = 1.2  # of the windows that estimates are merged from, cross-faded; published .05
     bin_s: Positive = 0.02  # the network steps over means of this long; published .002
 
@@ -70,11 +85,17 @@ class LFADSConfig(EstimatorConfig):
     controller: Count = 64
     generator: Count = 64
     n_initial: Count = 30
-    n_input: Count = 4
+    n_input: Count = 8  # published 3
     n_factor: Count = 10
 
-    # Of the EMG given the factors: "gamma" (as published), "lognormal" or "zero_inflated_gamma"
-    density: Literal["gamma", "lognormal", "zero_inflated_gamma"] = "gamma"
+    # Of the EMG given the factors: published "gamma"; "auto" chooses as with `window_s`
+    density: Literal["gamma", "lognormal", "zero_inflated_gamma", "auto"] = "gamma"
+
+    # What the network hears and shares
+    causal: bool = False  # encoders that run forwards only; the default conditioning before them is zero-phase
+    look_ahead_s: Annotated[float, Field(ge=0, le=0.5)] = 0.0  # that they hear beyond the moment they describe
+    sessions: bool = True  # read-ins and read-outs of their own for recordings that differ in subject or session
+    external: str | None = None  # name of a signal of the recordings that is known to drive the generator
 
     # Hyperparameters
     learning_rate: Positive = 5e-3  # at the start; it falls by half a cosine to a twentieth
@@ -83,8 +104,8 @@ class LFADSConfig(EstimatorConfig):
     block_rate: Share = 0.1  # coordinated dropout, blocks of all muscles
     block_s: Positive = 0.1  # length of a block
     shift_bins: Annotated[int, Field(ge=0)] = 0  # see `objective.shift`: a patent application exists
-    kl_initial: Scale = 0.1  # 1 is the evidence bound
-    kl_input: Scale = 0.1
+    kl_initial: Scale = 0.03  # 1 is the evidence bound
+    kl_input: Scale = 0.03
     l2_generator: Scale = 1e-2
     l2_controller: Scale = 1e-2
     ramp_epochs: Annotated[int, Field(ge=0)] = 10
@@ -142,16 +163,29 @@ class LFADS(Estimator):
     )
 
     progress: Callable[[Progress], None] | None = None  # set it to be told after each epoch
+    _dead: np.ndarray | None = None  # (muscle,) that are to be reconstructed
+    _chosen_in_s = 0.0
+    window_s_: float
+    sizes_: dict[str, Any]
+    centre_: np.ndarray
+    scale_: np.ndarray
+    adaptation_: dict[str, float]
 
     def context(self) -> Context:
-        # Whitening follows the local strength of EMG and noise by filters that never quite end.
-        window_s = np.inf if self.config.whiten else self.config.window_s
-        return Context(left=window_s, right=window_s)
+        c = self.config
+        window_s = max(WINDOWS_S) if c.window_s == "auto" else float(c.window_s)
+        left = right = np.inf if self._whitens else window_s  # whitening has filters that never quite end
+        if c.causal:  # the network hears a bin to its end, and between the middles of two the later one counts too
+            right = c.look_ahead_s + 1.5 * c.bin_s
+        return Context(left=left, right=right)
 
     def fit(self: Like, data: Trials, mvc: Trials | Sequence[Trials] | None = None) -> Like:
-        stages = {trial.attrs.get("stage", "raw") for trial in as_trials(data)}
-        self.reads_raw_ = (self.config.whiten or self.config.unmix) and stages <= {"raw", "filtered"}
-        return super().fit(data, mvc)
+        """As of every estimator. Recordings of several sessions or subjects share one network, see `of_session`."""
+        groups = by_session(data) if self.config.sessions and isinstance(data, Study) else {}
+        if len(groups) < 2:
+            return super().fit(data, mvc)
+        self._fit_sessions(groups, mvc)
+        return self
 
     def methods_text(self) -> str:
         c, network = self.config, self._sizes()
@@ -179,13 +213,133 @@ class LFADS(Estimator):
     def _normalised(self, filtered: xr.DataArray, rectified: xr.DataArray) -> xr.DataArray:
         return self.normalisation_.apply(filtered if self.reads_raw_ else rectified)
 
-    def _fit(self, trials: list[xr.DataArray]) -> None:
+    def _trials(self, data: Trials) -> list[xr.DataArray]:
+        trials = super()._trials(data)
+        if not self.config.external or isinstance(data, xr.DataArray):
+            return trials
+        recordings = [data] if isinstance(data, Recording) else data
+        name = self.config.external
+        return [t.assign_attrs(external=r[name]) if name in r else t for t, r in zip(trials, recordings)]
+
+    @property
+    def _whitens(self) -> bool:
+        return self.config.whiten and not self.config.causal  # it looks ahead without end
+
+    def _prepared(self, data: Trials, mvc: Trials | Sequence[Trials] | None) -> list[xr.DataArray]:
+        """What the network learns from."""
+        stages = {trial.attrs.get("stage", "raw") for trial in as_trials(data)}
+        self.reads_raw_ = (self._whitens or self.config.unmix) and stages <= {"raw", "filtered"}
+        trials = super()._prepared(data, mvc)
         if self.reads_raw_:
             self._learn_channels(trials)
-        problem = self._problem([self._rectified(trial) for trial in trials])
+        return [self._rectified(trial) for trial in trials]
+
+    def _fit(self, trials: list[xr.DataArray]) -> None:
+        problem = self._chosen_problem(trials)
         self.networks_ = self._train(problem)
-        arrays = network_input(problem.held_out, self.centre_, self.scale_)
-        self.spread_ = spread_factor(self.networks_, *arrays, self.bin_s_, self.config.n_samples, self.config.seed)
+        self._calibrate(problem.held_out)
+
+    def _fit_sessions(self, groups: dict[str, Study], mvc: Trials | Sequence[Trials] | None) -> None:
+        """One network for all; then for each session an LFADS of its own, with what its electrodes need."""
+        members = [type(self)(**self.get_params()) for _ in groups]
+        trials: list[xr.DataArray] = []
+        owners: list[int] = []
+        for i, (member, study) in enumerate(zip(members, groups.values())):
+            own = member._prepared(study, mvc)
+            trials, owners = [*trials, *own], [*owners, *[i] * len(own)]
+        self.muscles_ = list(dict.fromkeys(m for member in members for m in member.muscles_))
+        problem = self._chosen_problem([trial.reindex(muscle=self.muscles_) for trial in trials], owners)
+        self.networks_ = self._train(problem)
+        for i, member in enumerate(members):
+            member._join(self, problem, i)
+        self.sessions_ = dict(zip(groups, members))
+        self.normalisation_, self.reads_raw_ = members[0].normalisation_, members[0].reads_raw_
+
+    def _join(self, whole: LFADS, problem: Problem, i: int) -> None:
+        """Take what the network for all sessions has for this one, which has already seen its own channels."""
+        places = [whole.muscles_.index(m) for m in self.muscles_]
+        for name, value in vars(whole).items():
+            if name.endswith("_") and not hasattr(self, name):
+                setattr(self, name, value)
+        self.networks_ = narrowed(whole.networks_, i, places)
+        columns = np.array([*places, *(len(whole.muscles_) + p for p in places)])
+        self.centre_, self.scale_ = whole.centre_[i, columns], whole.scale_[i, columns]
+        self.sizes_ = {**whole.sizes_, "n_muscle": len(places), "n_session": 1}
+        own = problem.session == i if problem.session is not None else np.ones(len(problem.held_out.emg), bool)
+        rows = own if own.any() else np.ones_like(own)
+        known = np.arange(2 * len(whole.muscles_), problem.held_out.x.shape[-1])
+        emg, x, present = (a[rows] for a in problem.held_out)
+        self._calibrate(HeldOut(emg[..., places], x[..., [*columns, *known]], present[..., places]))
+
+    def of_session(self, name: str) -> LFADS:
+        """What was learned for one of several sessions, as an estimator of its own.
+
+        Raises
+        ------
+        SignalError
+            If that session was not there in training.
+        """
+        sessions: dict[str, LFADS] = getattr(self, "sessions_", {})
+        if name not in sessions:
+            raise SignalError(
+                f"the session '{name}' was not there in training. Found: {', '.join(sessions) or 'a single one'}.",
+                remedy="Label the recording (subject, session), or fit the model to it: model.adapt(recording).",
+            )
+        return sessions[name]
+
+    def estimate(self, data: Trials) -> Any:
+        """As of every estimator; of several sessions each recording is estimated with what was learned for its own."""
+        if not getattr(self, "sessions_", None):
+            return super().estimate(data)
+        if isinstance(data, Study):
+            return [self.estimate(recording) for recording in data]
+        return self.of_session(session_name(data) if isinstance(data, Recording) else "").estimate(data)
+
+    def adapt(self: Like, data: Trials, **options: Any) -> Like:
+        """A copy that has learned what is new in a session from a little of it; see `adaptation.adapt`."""
+        return adapt(self, data, **options)
+
+    def reconstruct(self, data: Trials) -> Any:
+        """As `estimate`, with every muscle that is missing throughout estimated from the others.
+
+        Its interval is as wide as the same reconstruction on held-out samples of the training asks for. The notes name
+        it, and it is not `valid`: nothing of it was recorded.
+
+        Parameters
+        ----------
+        data : Recording, Study or DataArray (time, muscle)
+            A dead channel is NaN or left out.
+
+        Returns
+        -------
+        Activation, or a list of them for a `Study`
+        """
+        if isinstance(data, Study):
+            return [self.reconstruct(recording) for recording in data]
+        if getattr(self, "sessions_", None):
+            return self.of_session(session_name(data) if isinstance(data, Recording) else "").reconstruct(data)
+        (trial,) = self._trials(data)
+        trial = trial.reindex(muscle=self.muscles_)
+        other = copy.copy(self)
+        other._dead = ~np.isfinite(trial.values).any(axis=0)
+        activation = other._estimate_trial(trial)
+        dead = [m for m, gone in zip(self.muscles_, other._dead) if gone]
+        if not dead:
+            return activation
+        dataset = activation.dataset.copy()
+        dataset["valid"] = dataset["valid"] & xr.DataArray(
+            ~other._dead, dims="muscle", coords={"muscle": self.muscles_}
+        )
+        note = f"Not recorded, and estimated from the other muscles: {', '.join(dead)}."
+        dataset.attrs["notes"] = json.dumps([*activation.notes, note])
+        return Activation.from_dataset(dataset)
+
+    def _calibrate(self, held_out: HeldOut) -> None:
+        """How wide the interval must be where a muscle was recorded, and where it was not."""
+        numbers = (self.bin_s_, self.config.n_samples, self.config.seed)
+        self.spread_ = spread_factor(self.networks_, *held_out, *numbers)
+        muscles = range(len(self.muscles_))
+        self.spread_unseen_ = np.array([spread_unseen(self.networks_, *held_out, *numbers, m) for m in muscles])
 
     def _learn_channels(self, trials: list[xr.DataArray]) -> None:
         """What must be known of the channels before they are rectified: their crosstalk and their spectra."""
@@ -221,122 +375,230 @@ class LFADS(Estimator):
         done = [words for words, wanted in steps if wanted and self.reads_raw_]
         return f"EMG was {' and '.join(done)} before rectification. " if done else ""
 
-    def _problem(self, trials: list[xr.DataArray]) -> Problem:
-        """What is to be learned, from normalised trials; the statistics that estimates need are kept on the way."""
-        config = self.config
-        n_per_bin = max(1, round(config.bin_s * sampling_rate(trials[0])))
-        self.bin_s_ = n_per_bin / sampling_rate(trials[0])
-        pieces = [binned for trial in trials for _, binned in binned_stretches(trial, self._n_per_bin(trial))]
+    def _chosen_problem(self, trials: list[xr.DataArray], sessions: Sequence[int] = ()) -> Problem:
+        """The problem with the window and the density asked for, or with those that the data choose."""
+        config, started = self.config, time.monotonic()
+        self.window_s_ = max(WINDOWS_S) if config.window_s == "auto" else float(config.window_s)
+        self.density_: str = "gamma" if config.density == "auto" else config.density
+        self.choices_: dict[str, dict[str, float]] = {}
+        longest = self._problem(trials, sessions)
+        n_bin, whole = self.window_, longest.task.batch_size
+
+        def problem_of(window_s: float, density: str) -> Problem:
+            self.window_s_, self.density_ = window_s, density
+            found = self._problem(trials, sessions, n_bin)
+            size = whole * n_bin // self.window_  # as many samples in a batch
+            return dataclasses.replace(found, task=dataclasses.replace(found.task, batch_size=size))
+
+        def short(problem: Problem) -> Network:
+            minutes = config.minutes / 12 if config.minutes else None
+            return self._run(problem, n_epochs=SHORT_EPOCHS, minutes=minutes).weights
+
+        if config.window_s == "auto":
+            lengths = [w for w in WINDOWS_S if 4 <= round(w / self.bin_s_) <= n_bin]
+            self.window_s_, scores = best(lengths, lambda w: problem_of(w, self.density_), short)
+            self.choices_["window_s"] = scores
+        if config.density == "auto":
+            self.density_, scores = best(list(DENSITIES), lambda d: problem_of(self.window_s_, d), short)
+            self.choices_["density"] = scores
+        self._chosen_in_s = time.monotonic() - started
+        return problem_of(self.window_s_, self.density_) if self.choices_ else longest
+
+    def _problem(self, trials: list[xr.DataArray], sessions: Sequence[int] = (), n_block: int = 0) -> Problem:
+        """What is to be learned, from normalised trials; the statistics that estimates need are kept on the way.
+
+        Blocks of validation are `n_block` bins long, or one window.
+        """
+        config, owners = self.config, sessions or [0] * len(trials)
+        rate = sampling_rate(trials[0])
+        self.bin_s_ = max(1, round(config.bin_s * rate)) / rate
+        pieces = [p for trial, s in zip(trials, owners) for p in pieces_of(trial, self._n_per_bin(trial), s)]
         self.window_ = self._window(max(map(len, pieces)))
-        usable = [p for p in pieces if len(p) >= self.window_]
-        together = np.concatenate(usable)
-        self.training_s_ = len(together) * self.bin_s_
-        self.centre_, self.scale_ = feature_statistics(together)
+        n_block = max(n_block, self.window_)
+        data = Bins.of([p for p in pieces if len(p) >= n_block])
+        self.training_s_ = len(data.emg) * self.bin_s_
+        self.centre_, self.scale_ = data.centre, data.scale
+        self.known_centre_, self.known_scale_ = data.known_centre, data.known_scale
+        self.sizes_ = dataclasses.asdict(self._new_sizes(data))
         # Blocks of one window, spread over the recording, so that what happens once is rarely all held out.
         parts = partition(
-            [len(p) for p in usable],
-            self.window_,
+            data.lengths,
+            n_block,
             fraction=config.validation_share,
             gap=round(config.validation_gap_s / self.bin_s_),
             windows_per_block=1,
             first=config.seed,
         )
-        training, validation = (
-            as_windows(together, self.centre_, self.scale_, s, self.window_) for s in (parts.training, parts.validation)
-        )
-        block = max(1, round(config.block_s / self.bin_s_))
+        starts = shorter(parts.training, n_block, self.window_)
+        validation = data.windows(tiled(parts.validation, n_block, self.window_), self.window_)
         return Problem(
-            task=LFADSTask(self.window_, config.batch_size, block, config.shift_bins),
+            task=LFADSTask(
+                self.window_, config.batch_size, max(1, round(config.block_s / self.bin_s_)), config.shift_bins
+            ),
             sizes=self._sizes(),
-            null=DENSITIES[self.config.density].fit(together),
-            training=training,
+            null=data.null(self.density_),
+            training=data.windows(starts, self.window_),
             validation=validation,
-            held_out=np.stack([together[start : start + self.window_] for start in parts.validation]),
-            steps_per_epoch=max(20, -(-len(parts.training) // (self.window_ * config.batch_size))),
-            fingerprint=self._fingerprint(together),
+            held_out=held_out_windows(validation, self.window_),
+            blocks=parts.validation,
+            n_block=n_block,
+            steps_per_epoch=max(20, -(-len(starts) // (self.window_ * config.batch_size))),
+            fingerprint=self._fingerprint(np.column_stack([data.emg, data.external, data.session])),
+            alignment=data.alignment(config.n_factor),
+            session=data.session[tiled(parts.validation, n_block, self.window_)],
         )
 
     def _train(self, problem: Problem) -> Network:
         """The networks that estimates are made with, along a leading axis `member`; here it is one."""
         config = self.config
+        minutes = None if config.minutes is None else max(config.minutes - self._chosen_in_s / 60, config.minutes / 2)
+        checkpoint = Path(config.checkpoint) if config.checkpoint else None
+        trained = self._run(problem, n_epochs=config.max_epochs, minutes=minutes, checkpoint=checkpoint)
+        self.history_, self.best_epoch_ = trained.history, trained.best_epoch
+        self.skipped_, self.stopped_ = trained.skipped, trained.stopped
+        return jax.tree.map(lambda a: a[None], trained.weights)
+
+    def _run(
+        self,
+        problem: Problem,
+        *,
+        n_epochs: int,
+        minutes: float | None = None,
+        checkpoint: Path | None = None,
+        start: Network | None = None,
+        learning_rate: float | None = None,
+    ) -> Trained:
+        """Train one network, from a random start or from another network."""
+        config = self.config
         seeds = jax.random.split(jax.random.PRNGKey(config.seed), 3)
-        start = _create(problem.sizes, jnp.asarray(problem.null, jnp.float32), seeds[0])
+        hyper = self._hyperparameters(problem.steps_per_epoch, n_epochs)
+        if learning_rate is not None:
+            hyper = hyper._replace(learning_rate=jnp.float32(learning_rate))
         options = LoopOptions(
-            n_epochs=config.max_epochs,
+            n_epochs=n_epochs,
             steps_per_epoch=problem.steps_per_epoch,
             patience=config.patience,
             earliest_stop=config.ramp_epochs,
-            minutes=config.minutes,
-            checkpoint=Path(config.checkpoint) if config.checkpoint else None,
+            minutes=minutes,
+            checkpoint=checkpoint,
         )
-        trained = train(
+        return train(
             problem.task,
-            State.start(start, seeds[1]),
-            self._hyperparameters(problem.steps_per_epoch),
+            State.start(problem.start(seeds[0]) if start is None else start, seeds[1]),
+            hyper,
             problem.training,
             problem.validation,
             options,
             progress=self.progress,
             fingerprint=problem.fingerprint,
         )
-        self.history_, self.best_epoch_ = trained.history, trained.best_epoch
-        self.skipped_, self.stopped_ = trained.skipped, trained.stopped
-        return jax.tree.map(lambda a: a[None], trained.weights)
 
     def _estimate(self, trial: xr.DataArray) -> Estimate:
         trial = self._rectified(trial)
         n_per_bin = self._n_per_bin(trial)
         z = norm.ppf(0.5 + self.config.interval_level / 2)
         results = np.full((3, *trial.shape), np.nan)
-        for i, (run, binned) in enumerate(binned_stretches(trial, n_per_bin)):
-            mean, log_variance = self._merged(binned, i)
-            half = z * self.spread_ * np.sqrt(log_variance)
+        dead = np.zeros(len(self.muscles_), bool) if self._dead is None else self._dead
+        spread = (
+            self.spread_
+            if self._dead is None
+            else np.where(dead, np.maximum(self.spread_, self.spread_unseen_), self.spread_)
+        )
+        for i, (run, piece) in enumerate(zip(stretches(trial.time.values, trial.values), pieces_of(trial, n_per_bin))):
+            mean, log_variance = self._merged(piece, i)
+            half = z * spread * np.sqrt(log_variance)
             bands = np.stack([mean, mean * np.exp(-half), mean * np.exp(half)])
             for k in range(3):
                 results[k, run] = unbinned(bands[k], run.stop - run.start, n_per_bin)
-        results[:, ~np.isfinite(trial.values)] = np.nan  # a muscle that was not recorded is not reported
+        results[:, ~np.isfinite(trial.values) & ~dead] = np.nan  # a muscle that was not recorded is not reported
         return Estimate(*results)
 
-    def _merged(self, binned: np.ndarray, stretch: int) -> tuple[np.ndarray, np.ndarray]:
+    def _merged(self, piece: Piece, stretch: int) -> tuple[np.ndarray, np.ndarray]:
         """Posterior mean and variance of its logarithm in one stretch, from overlapping windows."""
-        overlap = min(round(self.config.overlap_s / self.bin_s_), self.window_ - 1)
-        windows, starts = chop(binned, self.window_, overlap)
+        n_time, overlap = len(piece), min(round(self.config.overlap_s / self.bin_s_), self.window_ - 1)
+        emg, external = piece.emg, piece.external
+        if self.config.causal:  # windows that start every so often, wherever the recording ends
+            after = ((0, -(n_time - self.window_) % (self.window_ - overlap)), (0, 0))
+            emg, external = (np.pad(a, after, constant_values=np.nan) for a in (emg, external))
+        windows, starts = chop(emg, self.window_, overlap)
         _, x, present = network_input(windows, self.centre_, self.scale_)
+        if external.shape[1]:
+            known = external_input(chop(external, self.window_, overlap)[0], self.known_centre_, self.known_scale_)
+            x = np.concatenate([x, known], axis=-1)
         key = jax.random.fold_in(jax.random.PRNGKey(self.config.seed), stretch)
-        mean, _, log_variance = posterior_of_mean(self.networks_, x, present, key, self.config.n_samples)
-        return merge(mean, starts, len(binned), overlap), merge(log_variance, starts, len(binned), overlap)
+        moments = posterior_of_mean(self.networks_, x, present, key, self.config.n_samples)
+        mean, log_variance = moments[0], moments[2]
+        if self.config.causal:
+            for moment in (mean, log_variance):
+                self._leave_out_ends(moment, overlap)
+        mean, log_variance = (merge(m, starts, len(emg), overlap)[:n_time] for m in (mean, log_variance))
+        return mean, log_variance
+
+    def _leave_out_ends(self, moment: np.ndarray, overlap: int) -> None:
+        """Of causal windows (window, step, muscle): the start has too little past, the end too little look-ahead.
+
+        Half of what windows overlap by beyond the look-ahead goes to the past; every bin stays in one of them.
+        """
+        ahead = min(self._sizes().look_ahead or 0, overlap)
+        moment[1:, : (overlap - ahead) // 2] = np.nan
+        moment[:-1, self.window_ - ahead :] = np.nan
 
     def _state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         arrays, values = super()._state()
-        networks = values.pop("networks_")
-        return {**arrays, **{f"networks{name}": a for name, a in tree_to_arrays(networks).items()}}, values
+        networks, sessions = values.pop("networks_"), values.pop("sessions_", {})
+        arrays |= {f"networks{name}": a for name, a in tree_to_arrays(networks).items()}
+        for i, (name, member) in enumerate(sessions.items()):
+            own, others = member._state()
+            arrays |= {f"session {i} {k}": a for k, a in own.items()}
+            values.setdefault("sessions_", {})[name] = others
+        return arrays, values
 
     def _restore(self, arrays: dict[str, np.ndarray], values: dict[str, Any]) -> None:
         # Before there were populations there was one network, saved under "network" and without an axis of members.
         single = {name.removeprefix("network"): a[None] for name, a in arrays.items() if name.startswith("network.")}
         several = {name.removeprefix("networks"): a for name, a in arrays.items() if name.startswith("networks.")}
-        others = {name: a for name, a in arrays.items() if not name.startswith("network")}
+        others = {name: a for name, a in arrays.items() if not name.startswith(("network", "session "))}
+        values, sessions = dict(values), values.get("sessions_", {})
+        values.pop("sessions_", None)
         super()._restore(others, {"reads_raw_": False, **values})  # before it was there none did
         weights = {RENAMED.sub(r".read_out['\1']", name): a for name, a in (single or several).items()}
+        sizes = self._sizes()
         n_member = len(next(iter(weights.values())))
-        n_parameter = len(DENSITIES[self.config.density].bounds)
-        null, keys = jnp.zeros((n_parameter, len(self.muscles_))), jnp.zeros((n_member, 2), jnp.uint32)
-        like = jax.eval_shape(jax.vmap(partial(Network.create, self._sizes(), null)), keys)
+        several = (sizes.n_session,) if sizes.n_session > 1 else ()
+        null = jnp.zeros((*several, len(DENSITIES[sizes.density].bounds), sizes.n_muscle))
+        keys = jnp.zeros((n_member, 2), jnp.uint32)
+        like = jax.eval_shape(jax.vmap(partial(Network.create, sizes, null)), keys)
         self.networks_ = arrays_to_tree(weights, like)
+        self.sessions_ = {}
+        for i, (name, own) in enumerate(sessions.items()):
+            prefix = f"session {i} "
+            self.sessions_[name] = type(self)(**self.get_params())
+            mine = {k.removeprefix(prefix): a for k, a in arrays.items() if k.startswith(prefix)}
+            self.sessions_[name]._restore(mine, own)
 
-    def _hyperparameters(self, steps_per_epoch: int) -> Hyperparameters:
+    def _hyperparameters(self, steps_per_epoch: int, n_epochs: int | None = None) -> Hyperparameters:
         values = {name: getattr(self.config, name) for name in Hyperparameters._fields if not name.endswith("_steps")}
         values["ramp_steps"] = self.config.ramp_epochs * steps_per_epoch
-        values["decay_steps"] = self.config.max_epochs * steps_per_epoch
+        values["decay_steps"] = (n_epochs or self.config.max_epochs) * steps_per_epoch
         return Hyperparameters(**{name: jnp.asarray(value, jnp.float32) for name, value in values.items()})
 
     def _sizes(self) -> Sizes:
-        units = {
-            f.name: getattr(self.config, f.name)
-            for f in dataclasses.fields(Sizes)
-            if f.name in LFADSConfig.model_fields
-        }
-        return Sizes(n_muscle=len(self.muscles_), **units)
+        if hasattr(self, "sizes_"):
+            return Sizes(**self.sizes_)
+        units = {f.name: getattr(self.config, f.name) for f in dataclasses.fields(Sizes) if f.name in UNITS}
+        return Sizes(n_muscle=len(self.muscles_), **units)  # as all were before sizes were kept
+
+    def _new_sizes(self, data: Bins) -> Sizes:
+        config, several = self.config, data.n_session > 1
+        return Sizes(
+            n_muscle=len(self.muscles_),
+            **{name: getattr(config, name) for name in UNITS},
+            density=self.density_,
+            look_ahead=round(config.look_ahead_s / self.bin_s_) if config.causal else None,
+            n_external=2 * len(data.known_centre),
+            n_session=data.n_session,
+            n_common=2 * config.n_factor if several else 0,
+        )
 
     def _n_per_bin(self, trial: xr.DataArray) -> int:
         rate = sampling_rate(trial)
@@ -350,7 +612,7 @@ class LFADS(Estimator):
 
     def _window(self, longest: int) -> int:
         """In bins: the one asked for, or a sixth of the longest stretch if that is shorter."""
-        window = min(round(self.config.window_s / self.bin_s_), longest // 6)
+        window = min(round(self.window_s_ / self.bin_s_), longest // 6)
         if window < 4:
             raise SignalError(
                 f"the longest stretch without a gap is {longest * self.bin_s_:.2g} s, too short for a network to learn from.",
