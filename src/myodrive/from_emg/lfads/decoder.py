@@ -54,7 +54,7 @@ def decode(
     given = Given(code.context, drop.context, noise, known, controller, generator, drop.generator)
     factors, inputs, moments = (_by_kernel if usable(code.context, net.to_factor) else _by_scan)(net, given)
     factors = in_its_time(net, factors)
-    return Decoded(read_out(net, factors), factors, inputs, *jnp.split(moments, 2, axis=-1))
+    return Decoded(jax.tree.map(_apart, read_out(net, factors)), factors, inputs, *jnp.split(moments, 2, axis=-1))
 
 
 def _by_kernel(net: Network, given: Given) -> Generated:
@@ -73,7 +73,11 @@ def _by_kernel(net: Network, given: Given) -> Generated:
         bias_g=bias_generator,
         to_factor=_normalised(net.to_factor),
     )
-    given = given._replace(known=jnp.roll(given.known, n_known // 3, axis=-1))
+    given = given._replace(
+        known=jnp.roll(given.known, n_known // 3, axis=-1),
+        context_mask=jnp.broadcast_to(given.context_mask, (len(given.context_mask), n_context)),
+        generator_mask=jnp.broadcast_to(given.generator_mask, (len(given.generator_mask), given.start_g.shape[-1])),
+    )
     return generate(given, weights, jnp.asarray([STATE_CLIP], jnp.float32))
 
 
@@ -100,3 +104,15 @@ def _by_scan(net: Network, given: Given) -> Generated:
 
 def _normalised(to_factor: Float[Array, "generator factor"]) -> Float[Array, "generator factor"]:
     return to_factor / jnp.linalg.norm(to_factor, axis=0, keepdims=True)
+
+
+@jax.custom_vjp
+def _apart(x: Array) -> Array:
+    """The same array, whose slope is finished before it is used.
+
+    Else XLA takes the derivative of the likelihood anew, and element by element, for each product that it enters.
+    """
+    return x
+
+
+_apart.defvjp(lambda x: (x, None), lambda _, slope: (jax.lax.optimization_barrier(slope),))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from myodrive.learning.kernels.arithmetic import add, fill_rows, gates, gates_back, product, rows
+from myodrive.learning.kernels.arithmetic import add, copy, fill_rows, gates, gates_back, multiply, product, rows
 from myodrive.learning.kernels.frame import argument, cube, handler, is_query, jit, matrix, register, result, vector
 from myodrive.learning.kernels.gru import CHUNK, state_gradient
 
@@ -19,7 +19,7 @@ from myodrive.learning.kernels.gru import CHUNK, state_gradient
 def masked(out, values, mask):  # type: ignore[no-untyped-def]
     """Rows times the rows of a mask, which are used again from the first on."""
     for b in range(len(values)):
-        out[b, :] = values[b] * mask[b % len(mask)]
+        multiply(out[b], values[b], mask[b % len(mask)])
 
 
 @jit
@@ -48,7 +48,7 @@ def forward(  # type: ignore[no-untyped-def]
             product(heard[: n * n_row], w_context, rows(wide[:n])[:, : 3 * n_c], 1)
         block_c, block_g = (blocks_c[t], blocks_g[t]) if kept else (work_c, work_g)
         for b in range(n_batch):
-            block_c[b, :] = wide[t % CHUNK, b % n_row]
+            copy(block_c[b], wide[t % CHUNK, b % n_row])
         product(f, w_factor, block_c[:, : 3 * n_c], 1)
         product(c, w_c, block_c[:, n_c:], 1)
         after_c = controllers[t] if kept else state_c[t % 2]

@@ -59,16 +59,34 @@ def log_gamma_density(
     return jnp.where(emg > FLOOR, above, log_gamma_below(log_shape, log_rate + jnp.log(FLOOR)))
 
 
+@jax.custom_jvp
 def log_gamma_below(log_shape: Array, log_x: Array) -> Array:
-    """``log P(α, x)`` by its series ``x^α e^{−x} / Γ(α + 1) · Σ x^k / ((α + 1) … (α + k))``: terms of one sign."""
-    shape, x = jnp.exp(log_shape), jnp.exp(log_x)
+    """``log P(α, x)`` by its series ``P = x^α e^{−x} / Γ(α + 1) · S``, ``S = Σ x^k / ((α + 1) … (α + k))``: terms of one sign."""
+    return _log_below(log_shape, log_x, _series(jnp.exp(log_shape), jnp.exp(log_x))[0])
 
-    total = jnp.ones_like(x)
-    for k in range(
-        SERIES - 1, 0, -1
-    ):  # 1 + x/(α+1) · (1 + x/(α+2) · (…)), the last first; as a scan it took five times as long
-        total = 1 + x / (shape + k) * total
-    return shape * log_x - x - log_gamma_function(shape) - log_shape + jnp.log(total)
+
+@log_gamma_below.defjvp
+def _log_gamma_below_slope(at: tuple, step: tuple) -> tuple:
+    """``∂ log P / ∂ log x = α / S``. Backwards through the series, each of its terms would be kept in memory."""
+    log_shape, log_x = at
+    shape, x = jnp.exp(log_shape), jnp.exp(log_x)
+    total, slope = _series(shape, x)
+    of_shape = shape * (log_x - jax.grad(lambda a: log_gamma_function(1 + a).sum())(shape) + slope / total)
+    return _log_below(log_shape, log_x, total), of_shape * step[0] + shape / total * step[1]
+
+
+def _log_below(log_shape: Array, log_x: Array, total: Array) -> Array:
+    shape = jnp.exp(log_shape)
+    return shape * log_x - jnp.exp(log_x) - log_gamma_function(1 + shape) + jnp.log(total)
+
+
+def _series(shape: Array, x: Array) -> tuple[Array, Array]:
+    """S = 1 + x/(α+1) · (1 + x/(α+2) · (…)), the last first, and its slope in α."""
+    total, slope = jnp.ones_like(x), jnp.zeros_like(x)
+    for k in range(SERIES - 1, 0, -1):  # as a scan it takes five times as long
+        over = 1 / (shape + k)
+        total, slope = 1 + x * over * total, x * over * (slope - over * total)
+    return total, slope
 
 
 def log_gamma_function(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:

@@ -29,8 +29,10 @@ _AS_IT_IS, _TRANSPOSED = np.int8(ord("N")), np.int8(ord("T"))
 f4 = np.float32
 
 
-@intrinsic
-def _sgemm(typing: Any, ta: Any, tb: Any, m: Any, n: Any, k: Any, alpha: Any, a: Any, lda: Any, b: Any, ldb: Any, beta: Any, c: Any, ldc: Any) -> Any:  # noqa: E501 # fmt: skip
+def _call_sgemm(
+    typing: Any, ta: Any, tb: Any, m: Any, n: Any, k: Any, alpha: Any,
+    a: Any, lda: Any, b: Any, ldb: Any, beta: Any, c: Any, ldc: Any,
+) -> Any:  # fmt: skip
     """BLAS' sgemm, of arrays by their address; it wants everything else by address too."""
     i1, i4, real, array = types.int8, types.int32, types.float32, types.uintp
     signature = types.void(i1, i1, i4, i4, i4, real, array, i4, array, i4, real, array, i4)
@@ -52,12 +54,15 @@ def _sgemm(typing: Any, ta: Any, tb: Any, m: Any, n: Any, k: Any, alpha: Any, a:
     return signature, code
 
 
+_sgemm: Any = intrinsic(_call_sgemm)
+
+
 @jit
 def product(a, b, out, keep):  # type: ignore[no-untyped-def]
     """``out = keep · out + a · b``; a and b may be transposed views, and all may be columns of wider arrays."""
     a_turned, b_turned = a.strides[1] != 4, b.strides[1] != 4
     # What is in C order here is transposed in BLAS: outᵀ = bᵀ · aᵀ.
-    _sgemm(  # type: ignore[call-arg]
+    _sgemm(
         _TRANSPOSED if b_turned else _AS_IT_IS, _TRANSPOSED if a_turned else _AS_IT_IS,
         np.int32(out.shape[1]), np.int32(out.shape[0]), np.int32(a.shape[1]), f4(1),
         b.ctypes.data, np.int32(b.strides[1] // 4 if b_turned else b.strides[0] // 4),
@@ -93,16 +98,28 @@ def rows(chunk):  # type: ignore[no-untyped-def]
 
 
 @jit
-def fill_rows(block, row):  # type: ignore[no-untyped-def]
-    """Every row of a matrix the same."""
-    for i in range(block.shape[0]):
-        block[i, :] = row
+def copy(to, what):  # type: ignore[no-untyped-def]
+    for j in range(to.shape[0]):
+        to[j] = what[j]
 
 
 @jit
 def add(to, what):  # type: ignore[no-untyped-def]
     for j in range(to.shape[0]):
         to[j] += what[j]
+
+
+@jit
+def multiply(out, a, b):  # type: ignore[no-untyped-def]
+    for j in range(out.shape[0]):
+        out[j] = a[j] * b[j]
+
+
+@jit
+def fill_rows(block, row):  # type: ignore[no-untyped-def]
+    """Every row of a matrix the same."""
+    for i in range(block.shape[0]):
+        copy(block[i], row)
 
 
 # -- one row of a batch ----------------------------------------------------------------------------------------------
@@ -128,9 +145,9 @@ def gates_back(row, before, slope, clip, slopes):  # type: ignore[no-untyped-def
     _unclip(slope, new, keep, before, clip)
     _back_new(slopes[:n], slope, keep, new)
     _back_keep(slopes[2 * n : 3 * n], slope, new, keep, before)
-    _multiply(slopes[3 * n :], slopes[:n], reset)
+    multiply(slopes[3 * n :], slopes[:n], reset)
     _back_reset(slopes[n : 2 * n], slopes[3 * n :], share, reset)
-    _multiply(slope, slope, keep)
+    multiply(slope, slope, keep)
 
 
 @jit
@@ -175,9 +192,3 @@ def _back_keep(out, slope, new, keep, before):  # type: ignore[no-untyped-def]
 def _back_reset(out, slope, share, reset):  # type: ignore[no-untyped-def]
     for j in range(out.shape[0]):
         out[j] = slope[j] * share[j] * (f4(1) - reset[j])
-
-
-@jit
-def _multiply(out, a, b):  # type: ignore[no-untyped-def]
-    for j in range(out.shape[0]):
-        out[j] = a[j] * b[j]

@@ -35,14 +35,16 @@ def handler(function: Callable) -> Any:
     return cfunc(types.intp(types.uintp), cache=True)(inspect.unwrap(function))
 
 
-@intrinsic
-def _pointer(typing: Any, address: Any) -> Any:
+def _address_to_pointer(typing: Any, address: Any) -> Any:
     """An address as a pointer."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.inttoptr(arguments[0], ir.IntType(8).as_pointer())
 
     return types.voidptr(types.uintp), code
+
+
+_pointer: Any = intrinsic(_address_to_pointer)
 
 
 @jit

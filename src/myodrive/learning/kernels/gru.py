@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from myodrive.learning.kernels.arithmetic import add, fill_rows, gates, gates_back, product, rows
+from myodrive.learning.kernels.arithmetic import add, copy, fill_rows, gates, gates_back, product, rows
 from myodrive.learning.kernels.frame import argument, cube, handler, is_query, jit, matrix, register, result, vector
 
 CHUNK = 4  # steps whose input products and weight gradients are taken together: their blocks fit in the cache
@@ -38,7 +38,7 @@ def forward(x, w_input, w_state, bias, start, present, options, states, blocks):
                 if present[first + k, b] != 0:
                     gates(chunk[k, b], before[b], after[b], clip)
                 else:
-                    after[b, :] = before[b]
+                    copy(after[b], before[b])
             before = after
 
 
