@@ -230,6 +230,9 @@ def experiment(
         list[str] | None, typer.Option("--method", "-m", help="May be repeated. [default: low-pass, bayes, lfads]")
     ] = None,
     seeds: Annotated[int, typer.Option(help="Of simulated recordings, with the effect and without it: how many.")] = 3,
+    unseen: Annotated[
+        bool, typer.Option("--unseen", help="Estimate each sample by a fit that had not seen its EMG.")
+    ] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write everything that was found as JSON.")] = None,
     out: Out = None,
     emg: Emg = None,
@@ -263,6 +266,7 @@ def experiment(
             seeds=range(1000, 1000 + seeds),
             options=settings.pop(name, {}),
             settings=settings,
+            unseen=unseen,
             folder=folder.with_name(f"{folder.name}.findings"),
             progress=step,
         )

@@ -7,12 +7,15 @@ import pytest
 import xarray as xr
 from scipy.ndimage import gaussian_filter1d
 
+from myodrive.activation import Activation
 from myodrive.errors import OptionError, SignalError
+from myodrive.estimator import Estimator
 from myodrive.evaluation.experiments import experiments, run_experiment
 from myodrive.evaluation.experiments.contract import Experiment, Finding
 from myodrive.evaluation.experiments.force_coherence import coherence, survival
 from myodrive.evaluation.experiments.frequency_response import RATE_HZ, lags_of, response
 from myodrive.evaluation.experiments.layout import chance, lay_out, shifted_copies
+from myodrive.evaluation.experiments.runner import _seen, _unseen
 from myodrive.recording import Recording, data_hash, make_signal
 from myodrive.truth import simulate_for_analysis
 
@@ -170,3 +173,32 @@ def test_findings_are_kept_and_not_computed_again(tmp_path, monkeypatch) -> None
     again = run_experiment("cortical", **arguments)
     assert again.to_json() == first.to_json()
     assert {row["effect"]: row["found"] for row in again.rows} == {True: 1, False: 0}
+
+
+class Remembering(Estimator):
+    """Says of every sample whether the fit had it among its own: 1 if so, 0 if not."""
+
+    seen: np.ndarray
+
+    def fit(self, data, mvc=None):  # type: ignore[no-untyped-def]
+        self.seen = np.concatenate([r["emg"].values.ravel() for r in data])
+        return self
+
+    def estimate(self, data):  # type: ignore[no-untyped-def]
+        emg = data["emg"]
+        return Activation(emg.copy(data=np.isin(emg.values, self.seen).astype(float)), method="m", relative_to="unit")
+
+
+def test_unseen_means_that_no_sample_is_estimated_by_a_fit_that_had_it() -> None:
+    rng = np.random.default_rng(4)
+    recordings = [
+        Recording(
+            {"emg": make_signal(rng.random((n, 2)), ("time", "muscle"), {"muscle": ["a", "b"]}, units="V", rate_hz=200)}
+        )
+        for n in (2001, 1500)
+    ]
+    seen, unseen = _seen(Remembering, recordings), _unseen(Remembering, recordings)
+    for recording, known, unknown in zip(recordings, seen, unseen):
+        assert (known.values == 1).all()
+        assert (unknown.values == 0).all()
+        assert np.array_equal(unknown.time.values, recording["emg"].time.values)

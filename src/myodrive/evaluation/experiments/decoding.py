@@ -24,7 +24,7 @@ from myodrive.recording import Recording
 from myodrive.truth import simulate_for_analysis
 
 RATE_HZ = 50.0
-LAGS_S = tuple(np.round(np.arange(0.0, 0.301, 0.04), 3).tolist())  # by which the movement follows the muscles
+LAGS_S = tuple(np.round(np.arange(0.0, 0.301, 0.06), 3).tolist())  # by which the movement follows the muscles
 PENALTIES = (1e-4, 1e-2, 1e-1, 1.0)
 GAP_S = 0.2  # between training and test, besides the longest lag
 LEAST_CYCLES = 5  # for the single-trial residual
@@ -41,7 +41,7 @@ class DecodingExperiment:
     channels: tuple[str, ...] = ()  # joints to decode; by default those that vary most
     # A joint answers slowly, so whatever is smoother decodes it better, whether it is nearer the activation or not.
     # So every estimate is also offered low-passed at these, chosen as the lag is. Without any: the published protocol.
-    smoothing_hz: tuple[float, ...] = (2.0, 4.0, 7.0, 10.0)
+    smoothing_hz: tuple[float, ...] = (2.0, 4.0, 8.0)
 
     name = "decoding"
     question = "Does the estimate of single trials tell of the movement, and does it tell more than a filter's?"

@@ -75,17 +75,18 @@ class FrequencyResponseExperiment:
             label = np.where(cycle >= 0, np.floor(phases * N_PHASES) % N_PHASES, -1)
             return [response(lagged, y, label == k) for k in range(N_PHASES)]
 
-        def octaves(found: list[Response]) -> float:
-            return float(np.ptp(np.log2([r.bandwidth_hz for r in found])))
+        def spread(found: list[Response]) -> float:
+            return float(np.std([np.log2(r.bandwidth_hz) for r in found]))
 
         found, rng = responses_at(phase), np.random.default_rng(0)
         # Where the response is the same throughout, it does not matter where in its cycle a sample is said to lie.
-        turned = [octaves(responses_at(phase + rng.random(len(laid.cycles))[cycle])) for _ in range(N_SURROGATES)]
-        p, widths = chance(octaves(found), np.array(turned)), [r.bandwidth_hz for r in found]
+        turned = [spread(responses_at(phase + rng.random(len(laid.cycles))[cycle])) for _ in range(N_SURROGATES)]
+        p, widths = chance(spread(found), np.array(turned)), [r.bandwidth_hz for r in found]
+        octaves = float(np.log2(max(widths) / min(widths)))
         return Finding(
-            found=p <= ALPHA and octaves(found) >= LEAST_OCTAVES,
+            found=p <= ALPHA and octaves >= LEAST_OCTAVES,
             p=p,
-            measures={"octaves": octaves(found), "narrowest_hz": min(widths), "widest_hz": max(widths)},
+            measures={"octaves": octaves, "narrowest_hz": min(widths), "widest_hz": max(widths)},
             curves=[Curve(panel.title, HZ.tolist(), r.gain.tolist()) for panel, r in zip(self.panels, found)],
         )
 

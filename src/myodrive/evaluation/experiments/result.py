@@ -87,6 +87,11 @@ class ExperimentResult:
         known = any(e["effect"] is not None for e in self.entries)
         told = [self._told(row) for row in self.rows if row["effect"] is not False]
         told += self._differences()
+        told.append(
+            "Each sample was estimated by a fit that had not seen its EMG."
+            if self.unseen
+            else "The fits have seen the EMG of the test blocks, never what was predicted."
+        )
         return [*told, *([] if known else [self._supported()]), self.experiment.limits]
 
     def _told(self, row: dict[str, Any]) -> str:

@@ -16,11 +16,11 @@ import xarray as xr
 
 from myodrive.conditioning.quality import check_emg, mask_emg
 from myodrive.errors import OptionError, SignalError
-from myodrive.estimator import estimators, versions
+from myodrive.estimator import Estimator, estimators, versions
 from myodrive.evaluation.experiments.contract import Experiment, Options, find_experiment
 from myodrive.evaluation.experiments.result import TRUTH, ExperimentResult
 from myodrive.evaluation.truth_result import without_nan
-from myodrive.recording import Recording, Study, data_hash
+from myodrive.recording import Recording, Study, data_hash, sampling_rate
 from myodrive.safe_write import safe_write_text
 
 DEFAULT_METHODS = ("low-pass", "bayes", "lfads")
@@ -49,13 +49,14 @@ def run_experiment(
     seeds: Sequence[int] = DEFAULT_SEEDS,
     settings: dict[str, Options] | None = None,
     options: Options | None = None,
+    unseen: bool = False,
     folder: str | Path | None = None,
     progress: Step = lambda what, done, total: None,
 ) -> ExperimentResult:
     """Run a published analysis on recordings, or without any on recordings simulated for it.
 
-    An estimator is fitted on the EMG of all recordings of one subject and session, test blocks included, and sees
-    nothing else: never the angles, forces or spikes. Each movement is analysed alone.
+    An estimator is fitted on the EMG of all recordings of one subject and session, test blocks included (unless
+    `unseen`), and sees nothing else: never the angles, forces or spikes. Each movement is analysed alone.
 
     Parameters
     ----------
@@ -71,6 +72,9 @@ def run_experiment(
         Options for each method, beside the experiment's own: ``{"lfads": {"max_epochs": 50}}``.
     options : dict, optional
         Of the experiment itself: ``{"target": "acceleration"}``.
+    unseen : bool
+        Every sample is estimated by a fit that had not seen it: one of the first halves of all recordings estimates the
+        second halves, and the other way round.
     folder : path, optional
         Keeps the findings of each case as soon as they are there; what is in it already is not computed again.
     progress : callable
@@ -85,13 +89,13 @@ def run_experiment(
     cases = _own_cases(recordings) if recordings else _simulated_cases(experiment, seeds)
     where = Path(folder) if folder else None
     entries: list[Entry] = []
-    fits = _Fits()
+    fits = _Fits(unseen)
     for done, case in enumerate(cases):
         progress(case.name, done, len(cases))
         entries += _run_case(case, experiment, makers, where, fits)
     progress("done", len(cases), len(cases))
     shown = [*makers, TRUTH] if not recordings else list(makers)
-    return ExperimentResult(experiment, shown, entries)
+    return ExperimentResult(experiment, shown, entries, unseen)
 
 
 def _checked(methods: Sequence[str], settings: dict[str, Options]) -> list[str]:
@@ -158,7 +162,8 @@ def _without_bad_muscles(recordings: list[Recording]) -> list[Recording]:
 class _Fits:
     """Estimates of the EMG that was last seen: a recording without the effect often has the EMG of the one with it."""
 
-    def __init__(self) -> None:
+    def __init__(self, unseen: bool) -> None:
+        self.unseen = unseen
         self.emg = ""
         self.known: dict[str, tuple[list[list[xr.DataArray]], float]] = {}
 
@@ -171,9 +176,8 @@ class _Fits:
             self.emg, self.known = emg, {}
         if method not in self.known:
             start = time.process_time()
-            blind = Study([r.replace(signals={"emg": r["emg"]}) for r in recordings])
-            fitted = [estimators("from_emg")[method](**options).fit(blind) for options in candidates]
-            found = [[_valid(one.estimate(recording)) for recording in blind] for one in fitted]
+            estimate = _unseen if self.unseen else _seen
+            found = [estimate(partial(estimators("from_emg")[method], **o), recordings) for o in candidates]
             self.known[method] = found, time.process_time() - start
         return self.known[method]
 
@@ -190,7 +194,7 @@ def _run_case(
     everything: dict[str, list[Options]] = {**makers, **({} if case.effect is None else {TRUTH: [{}]})}
     entries: list[Entry] = []
     for method, candidates in everything.items():
-        key = _key(recordings, experiment, method, candidates)
+        key = _key(recordings, experiment, method, candidates, fits.unseen)
         found = [e for e in kept if e.get("key") == key]
         if not found:
             found = [{**e, "key": key} for e in _analyse(case, recordings, experiment, method, candidates, fits)]
@@ -228,6 +232,26 @@ def _analyse(
         yield {**about, **outcome, "seconds": seconds}
 
 
+def _seen(make: Callable[[], Estimator], recordings: list[Recording]) -> list[xr.DataArray]:
+    """The estimate of each recording by one fit on the EMG of all of them."""
+    blind = Study([r.replace(signals={"emg": r["emg"]}) for r in recordings])
+    fitted = make().fit(blind)
+    return [_valid(fitted.estimate(recording)) for recording in blind]
+
+
+def _unseen(make: Callable[[], Estimator], recordings: list[Recording]) -> list[xr.DataArray]:
+    """The estimate of each half of the recordings by a fit on the other halves; cut at a whole second of their clock."""
+    halves: tuple[list[xr.DataArray], list[xr.DataArray]] = ([], [])
+    for emg in (r["emg"] for r in recordings):
+        n_first = round(sampling_rate(emg)) * max(1, int(emg.sizes["time"] / sampling_rate(emg) / 2))
+        for half, part in zip(halves, (slice(None, n_first), slice(n_first, None))):
+            half.append(emg.isel(time=part))
+    studies = [Study([Recording({"emg": emg}) for emg in half]) for half in halves]
+    fitted = [make().fit(study) for study in studies]
+    first, second = ([_valid(f.estimate(r)) for r in s] for f, s in zip(fitted[::-1], studies))
+    return [xr.concat(parts, dim="time", join="exact", combine_attrs="override") for parts in zip(first, second)]
+
+
 def _valid(activation: Any) -> xr.DataArray:
     estimate: xr.DataArray = activation.activation.where(activation.valid)
     return estimate
@@ -245,11 +269,13 @@ def _about(case: Case, name: str, method: str) -> Entry:
     return {"case": name, "subject": case.subject, "effect": case.effect, "method": method}
 
 
-def _key(recordings: list[Recording], experiment: Experiment, method: str, candidates: list[Options]) -> str:
+def _key(
+    recordings: list[Recording], experiment: Experiment, method: str, candidates: list[Options], unseen: bool
+) -> str:
     """Changes with whatever decides a finding: the data, the options, the version."""
     data = [[data_hash(s) for s in r.signals.values()] for r in recordings]
     own = {f.name: getattr(experiment, f.name) for f in dataclasses.fields(experiment) if f.init}  # type: ignore[arg-type]
-    decides = [data, experiment.name, own, method, candidates, versions()["myodrive"]]
+    decides = [data, experiment.name, own, method, candidates, unseen, versions()["myodrive"]]
     return hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
