@@ -67,6 +67,8 @@ def run(schedule: str, seed: int, folder: Path, workers: int | None, options: di
         "generations": int(model.history()["generation"].max()),
         "stopped": model.stopped_,
         "seconds": seconds,
+        "chosen": model.hyperparameters_,
+        "history": model.history_,
     }
     safe_write_text(file, json.dumps(row, indent=1))
     checkpoint.unlink(missing_ok=True)

@@ -133,12 +133,11 @@ class _Worker:
     """A child process that runs `learning.worker`."""
 
     def __init__(self, work: bytes) -> None:
-        paths = os.pathsep.join(p for p in sys.path if p)
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", "myodrive.learning.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, **worker_environment(), "JAX_PLATFORMS": "cpu", "PYTHONPATH": paths},
+            env={**os.environ, **environment_of_worker()},
         )
         self._unsent = work
 
@@ -167,3 +166,9 @@ def as_bytes(work: Work) -> bytes:
     """The work as another process takes it: arrays in main memory."""
     training, validation = jax.tree.map(np.asarray, (work.training, work.validation))
     return pickle.dumps(dataclasses.replace(work, training=training, validation=validation), protocol=5)
+
+
+def environment_of_worker() -> dict[str, str]:
+    """What a worker's environment is changed by: one thread, no GPU, and the same modules as here."""
+    paths = os.pathsep.join(p for p in sys.path if p)
+    return {**worker_environment(), "JAX_PLATFORMS": "cpu", "PYTHONPATH": paths}

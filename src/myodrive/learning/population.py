@@ -89,13 +89,14 @@ class Found:
 class Story:
     """Everything else that decides how the search goes on, as JSON allows."""
 
-    plan: list[tuple[int, int, str]]
+    plan: list[tuple[int, int, str, float]]
     done: int = 0  # rounds
     alive: list[int] = dataclasses.field(default_factory=list)
     hyper: list[Values] = dataclasses.field(default_factory=list)  # of each member
     parents: list[int] = dataclasses.field(default_factory=list)  # whose weights each member went into this round with
     smoothed: list[float] = dataclasses.field(default_factory=list)
     steps: list[int] = dataclasses.field(default_factory=list)  # of each member's lineage
+    member_steps: int = 0  # of all together
     history: list[dict[str, float]] = dataclasses.field(default_factory=list)
     seconds: float = 0.0
     epoch_s: float = 0.0  # of one worker for an epoch of one member, compilation apart
@@ -147,7 +148,6 @@ def search(
         arrays, story = _next_generation(options, arrays, story)
         _save(options, arrays, story)
     skipped = sum(int(row["skipped"]) for row in story.history)
-    member_steps = schedules.member_epochs(story.rounds[: story.done]) * options.steps_per_epoch
     return Found(
         _n_islands(options),
         arrays.best,
@@ -155,7 +155,7 @@ def search(
         story.history,
         story.stopped,
         skipped,
-        member_steps,
+        story.member_steps,
         story.seconds,
     )
 
@@ -180,13 +180,9 @@ def _train(
     since: float,
 ) -> Trained:
     """All living members through the epochs of the round, in the order of their numbers."""
-    now = story.rounds[story.done]
-    horizon = (
-        jnp.inf if options.schedule == "plain" else schedules.lineage_epochs(story.rounds) * options.steps_per_epoch
-    )
     per_slice = len(story.alive) if crew.together else 1
     slices = [story.alive[i : i + per_slice] for i in range(0, len(story.alive), per_slice)]
-    orders = [_order(options, arrays, story, hyper, members, now.epochs, float(horizon)) for members in slices]
+    orders = [_order(options, arrays, story, hyper, members) for members in slices]
     results: dict[int, Trained] = {}
 
     def done(place: int, trained: Trained) -> None:
@@ -199,16 +195,21 @@ def _train(
     return joined([results[i] for i in range(len(slices))])
 
 
-def _order(
-    options: SearchOptions, arrays: Slice, story: Story, hyper: Any, members: list[int], epochs: int, horizon: float
-) -> Order:
-    own = [{**story.hyper[m], "decay_steps": horizon} for m in members]
-    changed = {name: np.array([values[name] for values in own], np.float32) for name in own[0]}
+def _order(options: SearchOptions, arrays: Slice, story: Story, hyper: Any, members: list[int]) -> Order:
+    told = [{**_told_to(story, m), "decay_steps": math.inf} for m in members]
+    changed = {name: np.array([values[name] for values in told], np.float32) for name in told[0]}
     fixed = {n: np.full(len(members), v, np.float32) for n, v in hyper._asdict().items() if n not in changed}
     index = np.array(members)
     piece = jax.tree.map(lambda a: a[index], arrays)
     keys = np.stack([_key(options.seed, story.done, m) for m in members])
-    return Order(piece._replace(state=piece.state._replace(key=keys)), type(hyper)(**changed, **fixed), epochs)
+    piece = piece._replace(state=piece.state._replace(key=keys))
+    return Order(piece, type(hyper)(**changed, **fixed), story.rounds[story.done].epochs)
+
+
+def _told_to(story: Story, member: int) -> Values:
+    """The hyperparameters that a member learns with in this round: its own, with the round's share of its rate."""
+    own = story.hyper[member]
+    return {**own, "learning_rate": own["learning_rate"] * story.rounds[story.done].rate}
 
 
 def _key(seed: int, generation: int, member: int) -> np.ndarray:
@@ -235,6 +236,7 @@ def _told(options: SearchOptions, story: Story, trained: Trained) -> Story:
     story = dataclasses.replace(
         story, smoothed=list(story.smoothed), steps=list(story.steps), history=list(story.history)
     )
+    story.member_steps += n_steps * len(story.alive)
     for member, epochs in zip(story.alive, trained.rows):
         for epoch in epochs:
             story.smoothed[member] = rules.smoothed(story.smoothed[member], epoch["validation"])
@@ -246,7 +248,7 @@ def _told(options: SearchOptions, story: Story, trained: Trained) -> Story:
         # A term of the loss may be called as the hyperparameter that weighs it.
         last = {f"loss_{name}" if name in options.start else name: value for name, value in epochs[-1].items()}
         outcome = {"score": story.smoothed[member], **last, "skipped": skipped, "steps": story.steps[member]}
-        story.history.append({**whole, **story.hyper[member], **outcome})
+        story.history.append({**whole, **_told_to(story, member), **outcome})
     if not any(math.isfinite(story.smoothed[m]) for m in story.alive):
         raise SignalError(
             "no network of the population has a finite loss.",
@@ -269,12 +271,17 @@ def _next_generation(options: SearchOptions, arrays: Slice, story: Story) -> tup
     then, n = story.rounds[story.done - 1].then, story.rounds[story.done].members
     scores = {m: story.smoothed[m] for m in story.alive}
     if then == "compete" and rules.stalled(_bests(story)):
-        return arrays, dataclasses.replace(story, stopped="stalled")
+        end = schedules.ending(story.rounds[story.done :])
+        if not end:
+            return arrays, dataclasses.replace(story, stopped="stalled")
+        story.plan = [*story.plan[: story.done], *map(dataclasses.astuple, end)]
+        then = "continue"
     if then == "branch":
-        starters = [m for m in story.alive if math.isfinite(scores[m])]
+        sound = {m: s for m, s in scores.items() if math.isfinite(s)}
+        starters = rules.survivors(sound, _n_islands(options))
         alive = list(range(n))
         parents = {m: starters[m % len(starters)] for m in alive}
-        explored = [m for m in alive if m >= len(story.alive)]  # those that started keep their hyperparameters
+        explored = alive[_n_islands(options) :]  # the first of each keeps its hyperparameters
         return _copied(options, arrays, story, alive, parents, explored, "first")
     islands = _islands(options, scores)
     if then == "compete":
@@ -283,7 +290,7 @@ def _next_generation(options: SearchOptions, arrays: Slice, story: Story) -> tup
             parents |= rules.tournament(island, options.seed, story.done)
         return _copied(options, arrays, story, story.alive, parents, [m for m, p in parents.items() if p != m], "step")
     alive = story.alive
-    if then == "halve":
+    if n < len(alive):
         shares = [len(part) for part in np.array_split(np.arange(n), len(islands))]
         alive = sorted(m for island, share in zip(islands, shares) for m in rules.survivors(island, share))
     return _copied(options, arrays, story, alive, {m: m for m in alive}, [], "step")
@@ -341,7 +348,7 @@ def _bests(story: Story) -> list[float]:
 # -- time ------------------------------------------------------------------------------------------------------------
 
 
-def _fitted_to_time(options: SearchOptions, story: Story, at_once: int) -> list[tuple[int, int, str]]:
+def _fitted_to_time(options: SearchOptions, story: Story, at_once: int) -> list[tuple[int, int, str, float]]:
     """With a limit of minutes: the plan, once it is known how long an epoch takes, and later without what does not fit."""
     done, rest = story.rounds[: story.done + 1], story.rounds[story.done + 1 :]
     if options.minutes is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 Then = Literal["continue", "branch", "halve", "compete"]
@@ -13,11 +13,13 @@ ScheduleName = Literal["branching", "plain"]
 # As published: a burn-in of 80 epochs, in which the KL and L2 terms grow, and one more generation of 25.
 PLAIN_BURN_IN, PLAIN_GENERATION, PLAIN_GENERATIONS = 105, 25, 15
 
-BURN_IN = 1 / 3  # share of a lineage's epochs that is common to all of its branches
-TRIAL = 1 / 24  # the same of a generation that ends with halving
-GENERATION = 1 / 12  # and of each that ends with tournaments
+STARTS = 4  # of a branching search
+BURN_IN = 1 / 6  # share of a lineage's epochs that they train for before the best are branched
 ISLANDS = 2  # starts that are branched; their branches never copy each other, so that two different networks come out
+TRIAL = 1 / 24  # share of a generation that ends with halving
+GENERATION = 1 / 12  # and of each that ends with tournaments
 SETTLED = 4  # members, where halving stops
+FALL, FALLING = (0.5, 0.25, 0.1), 1 / 16  # of the learning rate at the end, and the share of each of these rounds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Round:
     members: int
     epochs: int
     then: Then = "compete"
+    rate: float = 1.0  # of each member's learning rate
 
 
 Plan = tuple[Round, ...]
@@ -39,7 +42,9 @@ def plain(population: int) -> Plan:
 
 
 def branching(population: int, epochs: int) -> Plan:
-    """A common start, branched into the population, whose worse half is dropped until few are left for tournaments.
+    """The best of a few starts, branched into the population, whose worse half is dropped until few are left.
+
+    These compete, and when the search stalls or its time is over they train on with a falling learning rate.
 
     Parameters
     ----------
@@ -47,17 +52,24 @@ def branching(population: int, epochs: int) -> Plan:
     epochs : int
         Of one lineage, from the start to the end.
     """
-    starters, settled = min(ISLANDS, population), min(SETTLED, population)
-    burn_in = max(1, round(BURN_IN * epochs))
-    rounds, left, members = [Round(starters, burn_in, "branch")], epochs - burn_in, population
-    while left > 0:
-        halve = members > settled
-        length = min(left, max(1, round((TRIAL if halve else GENERATION) * epochs)))
-        length = left if left < 1.5 * length else length  # no stub at the end
-        rounds.append(Round(members, length, "halve" if halve else "compete"))
-        left -= length
-        members = max(settled, members // 2)
-    return tuple(rounds)
+
+    def part(share: float) -> int:
+        return max(1, round(share * epochs))
+
+    rounds, members = [Round(min(STARTS, population), part(BURN_IN), "branch")], population
+    while members > SETTLED:
+        rounds.append(Round(members, part(TRIAL), "halve"))
+        members = max(SETTLED, members // 2)
+    ending = [Round(members, part(FALLING), "continue", rate) for rate in FALL]
+    left = epochs - lineage_epochs((*rounds, *ending))
+    n = max(1, round(left / part(GENERATION)))
+    compete = [Round(members, max(1, round(left / n))) for _ in range(n)]
+    return (*rounds, *compete, *ending)
+
+
+def ending(plan: Plan) -> Plan:
+    """What follows when a search stalls: the rounds with a falling learning rate."""
+    return tuple(r for r in plan if r.rate < 1)
 
 
 def fitting(population: int, epochs: int, workers: int, epoch_s: float, seconds: float) -> Plan:
@@ -73,13 +85,16 @@ def fitting(population: int, epochs: int, workers: int, epoch_s: float, seconds:
 
 
 def shortened(plan: Plan, workers: int, epoch_s: float, seconds: float) -> Plan:
-    """What of a plan can be done in so many seconds: its last rounds go first, then epochs of the one that is left."""
-    while len(plan) > 1 and duration(plan, workers, epoch_s) > seconds:
-        plan = plan[:-1]
-    if plan and (needed := duration(plan, workers, epoch_s)) > seconds:
-        epochs = int(plan[0].epochs * seconds / needed)
-        plan = (dataclasses.replace(plan[0], epochs=epochs),) if epochs > 0 else ()
-    return plan
+    """What of a plan can be done in so many seconds: tournaments go first, the last ones first, then epochs of all."""
+    rounds = list(plan)
+    while duration(rounds, workers, epoch_s) > seconds:
+        compete = [i for i, r in enumerate(rounds) if r.then == "compete"]
+        if not compete:
+            break
+        del rounds[compete[-1]]
+    share = min(1.0, max(seconds, 0.0) / max(duration(rounds, workers, epoch_s), 1e-9))
+    shorter = [dataclasses.replace(r, epochs=int(share * r.epochs + 1e-9)) for r in rounds]
+    return tuple(r for r in shorter if r.epochs > 0)
 
 
 def _smaller(population: int, epochs: int) -> Iterator[tuple[int, int]]:
@@ -90,16 +105,16 @@ def _smaller(population: int, epochs: int) -> Iterator[tuple[int, int]]:
         yield min(2, population), n
 
 
-def duration(plan: Plan, workers: int, epoch_s: float) -> float:
+def duration(plan: Sequence[Round], workers: int, epoch_s: float) -> float:
     """Seconds that a plan takes when an epoch of one member takes one worker `epoch_s`."""
     return sum(math.ceil(r.members / max(workers, 1)) * r.epochs for r in plan) * epoch_s
 
 
-def lineage_epochs(plan: Plan) -> int:
+def lineage_epochs(plan: Sequence[Round]) -> int:
     """Epochs from the first start to the last end."""
     return sum(r.epochs for r in plan)
 
 
-def member_epochs(plan: Plan) -> int:
+def member_epochs(plan: Sequence[Round]) -> int:
     """Epochs of all members together: what the search costs."""
     return sum(r.members * r.epochs for r in plan)

@@ -15,7 +15,7 @@ from pydantic import Field
 from myodrive.errors import OptionError
 from myodrive.from_emg.lfads.data import Problem
 from myodrive.from_emg.lfads.estimator import LFADS, Count, LFADSConfig
-from myodrive.from_emg.lfads.model import Network
+from myodrive.from_emg.lfads.model import Network, directed
 from myodrive.learning.crews import Alone, Crew, Processes
 from myodrive.learning.members import Work
 from myodrive.learning.population import SearchOptions, as_table, search
@@ -44,6 +44,7 @@ class AutoLFADSConfig(LFADSConfig):
     bounds: dict[str, tuple[float, float]] = Field({})  # of hyperparameters, in place of `RANGES`; equal ones fix it
     ensemble: Count = 2  # best networks that an estimate is made with, of different starts first
     workers: Annotated[int, Field(ge=0)] | None = None  # processes; one for each core by default, 0 for none
+    cluster: str | None = None  # address of a Ray cluster whose workers train instead: "auto", or "local" to try it
 
 
 class AutoLFADS(LFADS):
@@ -92,15 +93,15 @@ class AutoLFADS(LFADS):
         chosen = ", ".join(f"{name.replace('_', ' ')} {value:.2g}" for name, value in self.hyperparameters_.items())
         generations = 1 + max(int(row["generation"]) for row in self.history_)
         return (
-            f"AutoLFADS: a population of {c.population} LFADS networks (encoders {network.ic_encoder}, controller "
+            f"{self._words_for_channels()}AutoLFADS: a population of {c.population} LFADS networks (encoders {network.ic_encoder}, controller "
             f"{network.controller}, generator {network.generator} units, {network.n_input} inferred inputs, "
             f"{network.n_factor} factors) was trained on windows of {self.window_ * self.bin_s_:.3g} s in bins of "
             f"{1000 * self.bin_s_:.3g} ms with coordinated dropout, in {generations} generations ({self.member_steps_} steps of "
             f"single networks in all, schedule “{c.schedule}”): the worse copied the better and changed hyperparameters, "
             f"by the likelihood of samples hidden from the network, in {c.validation_share:.0%} of the recording that "
             f"shares no sample with training. The best network had {chosen}. The activation is the posterior mean of "
-            f"{c.n_samples} draws from the best {len(self.members_)} networks; the {c.interval_level:.0%} interval is the "
-            f"posterior's, widened {self.spread_:.2g} times as held-out samples ask for."
+            f"{c.n_samples} draws from the best {len(self.members_)} networks, half of which run backwards in time; "
+            f"{self._words_for_interval()}"
         )
 
     def _train(self, problem: Problem) -> Network:
@@ -125,7 +126,9 @@ class AutoLFADS(LFADS):
         try:
             found = search(
                 options,
-                lambda member: problem.start(jax.random.fold_in(seed, member)),
+                lambda member: directed(
+                    problem.start(jax.random.fold_in(seed, member)), backward=self._backward(member)
+                ),
                 self._hyperparameters(problem.steps_per_epoch),
                 crew,
                 progress=self.progress,
@@ -139,8 +142,16 @@ class AutoLFADS(LFADS):
         self.hyperparameters_ = {name: found.history[self.best_epoch_][name] for name in RANGES}
         return jax.tree.map(lambda a: jnp.asarray(a[np.array(self.members_)]), found.best)
 
+    def _backward(self, member: int) -> bool:
+        """Every second start, and so every second island, runs backwards in time; a causal network cannot."""
+        return member % 2 == 1 and not self.config.causal
+
     def _crew(self, work: Work) -> Crew:
         workers = self.config.workers
+        if self.config.cluster:
+            from myodrive.learning.cluster import Cluster
+
+            return Cluster(work, self.config.cluster, workers)
         if workers is None:
             workers = usable_cores() if jax.default_backend() == "cpu" else 0
         workers = min(workers, self.config.population)
@@ -151,6 +162,6 @@ class AutoLFADS(LFADS):
         return Range(low, high, RANGES[name].first, RANGES[name].step)
 
     def _fingerprint(self, data: np.ndarray) -> str:
-        elsewhere = {"minutes", "n_samples", "interval_level", "ensemble", "workers"}  # what decides no step
+        elsewhere = {"minutes", "n_samples", "interval_level", "ensemble", "workers", "cluster"}  # what decides no step
         options = self.config.model_dump_json(exclude=elsewhere)
         return hashlib.sha256(options.encode() + np.ascontiguousarray(data).tobytes()).hexdigest()
