@@ -46,11 +46,9 @@ def decode(
     generator = net.to_generator(code.initial_mean + jnp.sqrt(code.initial_variance) * normal[:, :n_initial])
     noise = jnp.moveaxis(normal[:, n_initial:].reshape(n_batch, n_time, n_input), 0, 1)
     controller = jnp.broadcast_to(net.controller_start, (n_batch, net.controller_start.shape[-1]))
-    known = (
-        jnp.zeros((0, 0, 0))
-        if code.external is None or net.from_external is None
-        else code.external @ net.from_external
-    )
+    known = jnp.zeros((0, 0, 0))
+    if code.external is not None and net.from_external is not None:
+        known = jnp.tile(code.external @ net.from_external, (1, n_batch // code.external.shape[1], 1))
     given = Given(code.context, drop.context, noise, known, controller, generator, drop.generator)
     factors, inputs, moments = (_by_kernel if usable(code.context, net.to_factor) else _by_scan)(net, given)
     factors = in_its_time(net, factors)

@@ -1,4 +1,4 @@
-"""The posterior of the mean rectified EMG, window by window, and how wide it ought to be."""
+"""The posterior of the mean rectified EMG, window by window, and the interval of the activation."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from myodrive.from_emg.lfads.densities import DENSITIES
 from myodrive.from_emg.lfads.model import NO_DROPOUT, Network, encode
 
 CHUNK = 32  # windows at a time: bounds the memory, and one compilation serves recordings of any length
+TOGETHER = 10  # draws at a time, at the most
 
 
 class Posterior(NamedTuple):
@@ -27,18 +28,24 @@ class Posterior(NamedTuple):
 
 @partial(jax.jit, static_argnames="n_samples")
 def _moments(net: Network, x: Array, seen: Array, key: PRNGKeyArray, n_samples: int) -> Posterior:
-    """Rates are averaged, not parameters; draws come one after the other, so that memory does not grow with them."""
+    """Rates are averaged, not parameters. Some draws run side by side, as one batch with one context, and one such
+    batch after the other: the products are large and memory does not grow with the draws."""
     code = encode(net, x, seen, NO_DROPOUT)
+    n_round = -(-n_samples // TOGETHER)
+    together = -(-n_samples // n_round)
+    mean, variance = (jnp.tile(a, (together, 1)) for a in (code.initial_mean, code.initial_variance))
+    many = code._replace(initial_mean=mean, initial_variance=variance)
 
     def draw(sums: tuple, key: Array) -> tuple[tuple, None]:
-        drawn = decode(net, code, key, NO_DROPOUT)
+        drawn = decode(net, many, key, NO_DROPOUT)
         log = DENSITIES[net.density].log_mean(drawn.parameters)
-        return tuple(s + v for s, v in zip(sums, (jnp.exp(log), log, log**2))), None
+        log = log.reshape(len(log), together, *seen.shape[1:])
+        return tuple(s + v.sum(axis=1) for s, v in zip(sums, (jnp.exp(log), log, log**2))), None
 
     zero = jnp.zeros(seen.shape)
-    sums, _ = jax.lax.scan(draw, (zero, zero, zero), jax.random.split(key, n_samples))
-    mean, log_mean, log_square = (s / n_samples for s in sums)
-    return Posterior(mean, log_mean, jnp.maximum(log_square - log_mean**2, 0.0))
+    sums, _ = jax.lax.scan(draw, (zero, zero, zero), jax.random.split(key, n_round))
+    average, log_mean, log_square = (s / (n_round * together) for s in sums)
+    return Posterior(average, log_mean, jnp.maximum(log_square - log_mean**2, 0.0))
 
 
 def posterior_of_mean(
@@ -50,8 +57,7 @@ def posterior_of_mean(
 ) -> list[Float[np.ndarray, "window step muscle"]]:
     """Mean, mean logarithm and variance of the logarithm of the density's mean over draws from the posterior.
 
-    With several networks the draws are shared among them: the posterior is their mixture, and what they disagree on
-    widens it. The draws of a chunk of windows depend on the key, its place and the member alone.
+    With several networks the draws are shared among them, and what they disagree on widens the posterior. The draws of a chunk of windows depend on the key, its place and the member alone.
     """
     n_member = len(networks.prior_mean)
     each = -(-n_samples // n_member)
@@ -69,70 +75,39 @@ def posterior_of_mean(
 
 
 def _mixture(members: list[Posterior]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Moments of the mixture of several posteriors in equal shares."""
+    """Of several networks: the geometric mean of their means, the mean of their logarithms, and how sure it is.
+
+    One network that is far above the others in a silent stretch does not decide there. The variance is what each claims,
+    on average, and what their mean is uncertain by for being of so few.
+    """
     mean, log_mean, log_variance = (np.stack([np.asarray(a, np.float64) for a in moment]) for moment in zip(*members))
-    return mean.mean(0), log_mean.mean(0), log_variance.mean(0) + log_mean.var(0)
+    n = len(members)
+    disagreement = log_mean.var(axis=0, ddof=1) / n if n > 1 else 0.0
+    return np.exp(np.log(mean).mean(0)), log_mean.mean(0), log_variance.mean(0) + disagreement
 
 
-HIDDEN, REPEATS = 0.3, 8
+SPREAD = 1.2  # by which the standard deviation that the posterior claims is too small
+RELATIVE = 0.06  # of the estimate: what no posterior of the EMG knows of, the activation not being the EMG
+QUIET = 0.046  # of the muscle's usual level: the same where it is silent
+ALONE = 0.06  # of the estimate, of a network without another one to compare it with
+"""Standard deviations of the error, chosen on simulated recordings from the truth's own distance (docs/lfads.md)."""
 LAGS_S = (0.04, 0.1)  # beyond the EMG's own correlation, and well within that of a lasting error
 
 
-def spread_factor(
-    networks: Network,
-    emg: Float32[np.ndarray, "window step muscle"],
-    x: Float32[np.ndarray, "window step feature"],
-    present: Float32[np.ndarray, "window step muscle"],
-    bin_s: float,
-    n_samples: int,
-    seed: int,
-) -> float:
-    """By how much the posterior is too narrow, from validation windows and without knowing the truth.
+def interval(
+    mean: Float[np.ndarray, "time muscle"],
+    log_variance: Float[np.ndarray, "time muscle"],
+    level: Float[np.ndarray, " muscle"],
+    n_network: int,
+    z: float,
+    spread: Float[np.ndarray, " muscle"] | float = SPREAD,
+) -> tuple[Float[np.ndarray, "time muscle"], Float[np.ndarray, "time muscle"]]:
+    """Bounds of the activation: `z` standard deviations of the error on either side, not below 0.
 
-    The larger of two factors, and at least 1: what two estimates from disjoint halves of the samples differ by, over
-    what they claim to (their scatter, but not the error that they share); and the lasting error at hidden samples,
-    over the claimed (all of the error, but only where it lasts longer than the noise of the EMG).
+    The variance is the posterior's, `spread`² times, and two terms that do not shrink with it: one in proportion to the
+    estimate and one to the muscle's usual `level`, for silence, where EMG shows little of the activation. What EMG
+    itself shows wrongly is not in a posterior of EMG, so their sizes come from recordings whose activation is known.
     """
-    key, rng = jax.random.PRNGKey(seed), np.random.default_rng(seed)
-    lags = range(max(1, round(LAGS_S[0] / bin_s)), max(1, round(LAGS_S[1] / bin_s)) + 1)
-    scatter = _scatter(networks, x, present, key, rng, n_samples)
-    return float(np.sqrt(max(1.0, scatter, _lasting_error(networks, emg, x, present, key, rng, n_samples, lags))))
-
-
-def _scatter(
-    networks: Network, x: np.ndarray, present: np.ndarray, key: PRNGKeyArray, rng: np.random.Generator, n_samples: int
-) -> float:
-    """Mean square difference between the logarithms of estimates from two halves, over the variance they claim."""
-    half = rng.random(present.shape) < 0.5
-    parts = [np.where(chosen, present, 0).astype(np.float32) for chosen in (half, ~half)]
-    (_, one, claim), (_, other, claim_other) = (
-        posterior_of_mean(networks, x, seen, jax.random.fold_in(key, i), n_samples) for i, seen in enumerate(parts)
-    )
-    return float(np.mean((one - other)[present > 0] ** 2) / np.mean((claim + claim_other)[present > 0]))
-
-
-def _lasting_error(
-    networks: Network,
-    emg: np.ndarray,
-    x: np.ndarray,
-    present: np.ndarray,
-    key: PRNGKeyArray,
-    rng: np.random.Generator,
-    n_samples: int,
-    lags: range,
-) -> float:
-    """Variance of the error at hidden samples over the variance that is claimed.
-
-    There ``r = y / estimate − 1`` is the EMG's own noise, which is new at each sample, minus the relative error of the
-    estimate, which lasts: the mean product of two of them a short lag apart is the variance of the error alone.
-    """
-    emg, x, present = (np.tile(a, (REPEATS, 1, 1)) for a in (emg, x, present))
-    hidden = (rng.random(emg.shape) < HIDDEN) & (present > 0)
-    seen = np.where(hidden, 0, present).astype(np.float32)
-    mean, _, variance = posterior_of_mean(networks, x, seen, key, n_samples)
-    residual = np.where(hidden, emg / mean - 1, 0.0)
-    spread = np.where(hidden, np.sqrt(variance), 0.0)
-    used = [lag for lag in lags if lag < emg.shape[1]]
-    found = sum(np.sum(residual[:, lag:] * residual[:, :-lag]) for lag in used)
-    claimed = sum(np.sum(spread[:, lag:] * spread[:, :-lag]) for lag in used)
-    return float(found / claimed) if claimed > 0 else 1.0
+    relative = RELATIVE**2 + (ALONE**2 if n_network == 1 else 0.0)
+    half = z * np.sqrt(mean**2 * (np.asarray(spread) ** 2 * log_variance + relative) + (QUIET * level) ** 2)
+    return np.maximum(mean - half, 0.0), mean + half
