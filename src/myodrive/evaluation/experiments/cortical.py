@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import numpy as np
 import xarray as xr
@@ -18,8 +19,15 @@ from scipy.ndimage import gaussian_filter1d
 from myodrive.errors import SignalError
 from myodrive.evaluation.decoding import Decoding, decode
 from myodrive.evaluation.experiments.contract import ALPHA, N_SURROGATES, Curve, Finding, Options, Panel
-from myodrive.evaluation.experiments.decoding import CUTOFFS_HZ
-from myodrive.evaluation.experiments.layout import chance, complete, lay_out, mean_of_known, shifted_copies
+from myodrive.evaluation.experiments.decoding import FILTERS, SMOOTHING_HZ
+from myodrive.evaluation.experiments.layout import (
+    also_smoothed,
+    chance,
+    complete,
+    lay_out,
+    mean_of_known,
+    shifted_copies,
+)
 from myodrive.recording import Recording, sampling_rate
 from myodrive.truth import simulate_for_analysis
 
@@ -44,25 +52,20 @@ class CorticalExperiment:
         "It does not show that the cortex drives the muscles: both may follow a third thing, such as the task. "
         "The R² of an estimate predicted from spikes rises with its smoothness and is no measure of quality."
     )
-    measures: Mapping[str, str] = dataclasses.field(
-        default_factory=lambda: {
-            "r2": "held-out R² of the population's activity, from the estimate",
-            "r2_from_spikes": "held-out R² of the estimate, from the spikes",
-            "lag_s": "by which the muscles follow (s)",
-        },
-        init=False,
-    )
+    measures: ClassVar[Mapping[str, str]] = {
+        "r2": "held-out R² of the population's activity, from the estimate",
+        "r2_from_spikes": "held-out R² of the estimate, from the spikes",
+        "lag_s": "by which the muscles follow (s)",
+    }
     panels = (Panel("R² within the training blocks at each lag", "lag (s)", "R²", (0.0, LAGS_S[-1])),)
-    settings: Mapping[str, Sequence[Options]] = dataclasses.field(
-        default_factory=lambda: {"low-pass": [{"cutoff_hz": c} for c in CUTOFFS_HZ], "lfads": [{"max_epochs": 30}]},
-        init=False,
-    )
+    settings: ClassVar[Mapping[str, Sequence[Options]]] = FILTERS
 
     def simulate(self, seed: int, effect: bool) -> Recording:
         return simulate_for_analysis("cortical", seed=seed, effect=effect)
 
     def analyse(self, recordings: Sequence[Recording], candidates: Sequence[Sequence[xr.DataArray]]) -> Finding:
-        laid = lay_out(recordings, [[smoothed(r["spikes"]) for r in recordings], *candidates], RATE_HZ, LAGS_S[-1])
+        signals = [[smoothed(r["spikes"]) for r in recordings], *also_smoothed(candidates, SMOOTHING_HZ)]
+        laid = lay_out(recordings, signals, RATE_HZ, LAGS_S[-1])
         rates, *features = laid.columns
         usable = complete(*laid.columns)
         population = principal_components(np.where(usable[:, None], rates, np.nan), N_COMPONENTS)

@@ -9,16 +9,23 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import xarray as xr
 
-from myodrive.conditioning.kinematics import differentiate, low_pass
+from myodrive.conditioning.kinematics import differentiate
 from myodrive.errors import SignalError
 from myodrive.evaluation.decoding import Decoding, decode
 from myodrive.evaluation.experiments.contract import ALPHA, N_SURROGATES, Curve, Finding, Options, Panel
-from myodrive.evaluation.experiments.layout import chance, complete, lay_out, mean_of_known, shifted_copies
+from myodrive.evaluation.experiments.layout import (
+    also_smoothed,
+    chance,
+    complete,
+    lay_out,
+    mean_of_known,
+    shifted_copies,
+)
 from myodrive.evaluation.scores import decodable_channels
 from myodrive.recording import Recording
 from myodrive.truth import simulate_for_analysis
@@ -29,7 +36,10 @@ PENALTIES = (1e-4, 1e-2, 1e-1, 1.0)
 GAP_S = 0.2  # between training and test, besides the longest lag
 LEAST_CYCLES = 5  # for the single-trial residual
 LEAST_SHIFT_S = 1.0  # of surrogates
-CUTOFFS_HZ = (2.0, 4.0, 7.0, 10.0, 20.0)  # of filters; published 2, 7, 10, 20 and 40
+SMOOTHING_HZ = (2.0, 4.0, 8.0)
+FILTERS = {
+    "low-pass": [{"cutoff_hz": 20.0}]
+}  # with the above: the cut-off is chosen on training samples; published 2 to 40
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,9 +49,7 @@ class DecodingExperiment:
     target: Literal["angle", "acceleration", "moment"] = "angle"
     cutoff_hz: float = 6.0  # of the acceleration, see `differentiate`
     channels: tuple[str, ...] = ()  # joints to decode; by default those that vary most
-    # A joint answers slowly, so whatever is smoother decodes it better, whether it is nearer the activation or not.
-    # So every estimate is also offered low-passed at these, chosen as the lag is. Without any: the published protocol.
-    smoothing_hz: tuple[float, ...] = (2.0, 4.0, 8.0)
+    smoothing_hz: tuple[float, ...] = SMOOTHING_HZ  # offered to every method; without any: the published protocol
 
     name = "decoding"
     question = "Does the estimate of single trials tell of the movement, and does it tell more than a filter's?"
@@ -51,29 +59,22 @@ class DecodingExperiment:
         "Decoding does not show that the estimate is the activation: a wrong gain is undone by the regression. "
         "A high plain R² of a movement that repeats says little: see the R² of the event mean beside it."
     )
-    measures: Mapping[str, str] = dataclasses.field(
-        default_factory=lambda: {
-            "residual_r2": "held-out R² of what differs from cycle to cycle",
-            "r2": "held-out R²",
-            "event_mean_r2": "held-out R² of the mean cycle, which needs no EMG",
-            "lag_s": "by which the movement follows (s)",
-        },
-        init=False,
-    )
+    measures: ClassVar[Mapping[str, str]] = {
+        "residual_r2": "held-out R² of what differs from cycle to cycle",
+        "r2": "held-out R²",
+        "event_mean_r2": "held-out R² of the mean cycle, which needs no EMG",
+        "lag_s": "by which the movement follows (s)",
+    }
     panels = (Panel("R² within the training blocks at each lag", "lag (s)", "R²", (0.0, LAGS_S[-1])),)
 
-    @property
-    def settings(self) -> Mapping[str, Sequence[Options]]:
-        cutoffs_hz = CUTOFFS_HZ[-1:] if self.smoothing_hz else CUTOFFS_HZ
-        return {"low-pass": [{"cutoff_hz": c} for c in cutoffs_hz], "lfads": [{"max_epochs": 30}]}
+    settings: ClassVar[Mapping[str, Sequence[Options]]] = FILTERS
 
     def simulate(self, seed: int, effect: bool) -> Recording:
         return simulate_for_analysis("decoding", seed=seed, effect=effect)
 
     def analyse(self, recordings: Sequence[Recording], candidates: Sequence[Sequence[xr.DataArray]]) -> Finding:
         targets = self._targets(recordings)
-        smooth = [[low_pass(e, c) for e in candidate] for candidate in candidates for c in self.smoothing_hz]
-        laid = lay_out(recordings, [targets, *candidates, *smooth], RATE_HZ, LAGS_S[-1])
+        laid = lay_out(recordings, [targets, *also_smoothed(candidates, self.smoothing_hz)], RATE_HZ, LAGS_S[-1])
         target, *features = laid.columns
         usable = complete(*laid.columns)
         target = np.where(usable[:, None], target, np.nan)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import numpy as np
 import xarray as xr
@@ -43,23 +44,17 @@ class ForceCoherenceExperiment:
         "Coherence does not change with gain, so it is no sign that a filter keeps an oscillation: see how much survives. "
         "It does not show where the oscillation comes from; crosstalk of mains hum would look the same."
     )
-    measures: Mapping[str, str] = dataclasses.field(
-        default_factory=lambda: {
-            "survival": "amplitude of the shared oscillation, relative to the rectified EMG",
-            "coherence": "highest mean coherence with force, 10 to 50 Hz",
-            "level_95": "which 5 % of shuffled segments exceed",
-            "peak_hz": "at which it is highest",
-            "r": "held-out correlation with force, by ridge at the best lag",
-        },
-        init=False,
-    )
+    measures: ClassVar[Mapping[str, str]] = {
+        "survival": "amplitude of the shared oscillation, relative to the rectified EMG",
+        "coherence": "highest mean coherence with force, 10 to 50 Hz",
+        "level_95": "which 5 % of shuffled segments exceed",
+        "peak_hz": "at which it is highest",
+        "r": "held-out correlation with force, by ridge at the best lag",
+    }
     panels = (Panel("Coherence with force", "Hz", "coherence", BAND_HZ),)
-    settings: Mapping[str, Sequence[Options]] = dataclasses.field(
-        default_factory=lambda: {
-            "lfads": [{"max_epochs": 30, "bin_s": 0.005, "window_s": 0.4, "overlap_s": 0.3, "block_s": 0.05}]
-        },
-        init=False,
-    )
+    settings: ClassVar[Mapping[str, Sequence[Options]]] = {
+        "lfads": [{"bin_s": 0.005, "window_s": 0.4, "overlap_s": 0.3, "block_s": 0.05}]
+    }
 
     def simulate(self, seed: int, effect: bool) -> Recording:
         return simulate_for_analysis("force-coherence", seed=seed, effect=effect)

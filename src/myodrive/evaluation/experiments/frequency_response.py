@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import numpy as np
 import xarray as xr
@@ -43,21 +44,16 @@ class FrequencyResponseExperiment:
         "Adapting is not the same as being right: only on a simulated recording is it known which phase is the faster. "
         "Anything that is not linear adapts in this sense, such as a compression of the amplitude."
     )
-    measures: Mapping[str, str] = dataclasses.field(
-        default_factory=lambda: {
-            "octaves": "between the narrowest and the widest bandwidth of the phases",
-            "narrowest_hz": "the lowest bandwidth of a phase",
-            "widest_hz": "the highest bandwidth of a phase",
-        },
-        init=False,
-    )
+    measures: ClassVar[Mapping[str, str]] = {
+        "octaves": "between the narrowest and the widest bandwidth of the phases",
+        "narrowest_hz": "the lowest bandwidth of a phase",
+        "widest_hz": "the highest bandwidth of a phase",
+    }
     panels = tuple(
         Panel(f"Gain, {100 * k // N_PHASES}–{100 * (k + 1) // N_PHASES} % of the cycle", "Hz", "gain", (0.0, 15.0))
         for k in range(N_PHASES)
     )
-    settings: Mapping[str, Sequence[Options]] = dataclasses.field(
-        default_factory=lambda: {"lfads": [{"max_epochs": 30}]}, init=False
-    )
+    settings: ClassVar[Mapping[str, Sequence[Options]]] = {}
 
     def simulate(self, seed: int, effect: bool) -> Recording:
         return simulate_for_analysis("frequency-response", seed=seed, effect=effect)

@@ -10,7 +10,7 @@ import xarray as xr
 from jaxtyping import Bool, Float
 
 from myodrive.conditioning.emg import filter_emg, rectify_emg
-from myodrive.conditioning.kinematics import resample_to, uniform_clock
+from myodrive.conditioning.kinematics import low_pass, resample_to, uniform_clock
 from myodrive.conditioning.movements import find_cycles
 from myodrive.conditioning.options import EmgConditioning
 from myodrive.errors import SignalError
@@ -71,6 +71,17 @@ def rectified_emg(recording: Recording, estimate: xr.DataArray) -> xr.DataArray:
     emg = recording["emg"].sel(muscle=estimate.muscle.values)
     options = EmgConditioning()
     return rectify_emg(filter_emg(emg, options), options)
+
+
+def also_smoothed(
+    candidates: Sequence[Sequence[xr.DataArray]], cutoffs_hz: Sequence[float]
+) -> list[Sequence[xr.DataArray]]:
+    """The candidates, and each of them low-passed at each cut-off.
+
+    A target that is smooth is decoded better by whatever is smooth, whether that is nearer the activation or not. So
+    every method is given the same choice of smoothness, to be chosen on training samples like the lag.
+    """
+    return [*candidates, *([low_pass(e, c) for e in candidate] for candidate in candidates for c in cutoffs_hz)]
 
 
 def complete(*columns: Float[np.ndarray, "time _"]) -> Bool[np.ndarray, " time"]:

@@ -124,11 +124,7 @@ class ExperimentResult:
         """Rows, comparisons, verdict and single findings, with machine and versions."""
         machine = {"system": platform.platform(), "processor": platform.processor(), "cores": os.cpu_count()}
         about = {"experiment": self.experiment.name, "question": self.experiment.question, "unseen": self.unseen}
-        options = {
-            f.name: getattr(self.experiment, f.name)
-            for f in dataclasses.fields(self.experiment)  # type: ignore[arg-type]
-            if f.init
-        }
+        options = dataclasses.asdict(self.experiment)  # type: ignore[call-overload]
         content = {
             "options": options,
             "rows": self.rows,

@@ -274,7 +274,7 @@ def _key(
 ) -> str:
     """Changes with whatever decides a finding: the data, the options, the version."""
     data = [[data_hash(s) for s in r.signals.values()] for r in recordings]
-    own = {f.name: getattr(experiment, f.name) for f in dataclasses.fields(experiment) if f.init}  # type: ignore[arg-type]
+    own = dataclasses.asdict(experiment)  # type: ignore[call-overload]
     decides = [data, experiment.name, own, method, candidates, unseen, versions()["myodrive"]]
     return hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
