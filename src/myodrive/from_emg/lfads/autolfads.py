@@ -93,8 +93,8 @@ class AutoLFADS(LFADS):
         chosen = ", ".join(f"{name.replace('_', ' ')} {value:.2g}" for name, value in self.hyperparameters_.items())
         generations = 1 + max(int(row["generation"]) for row in self.history_)
         return (
-            f"{self._words_for_channels()}AutoLFADS: a population of {c.population} LFADS networks (encoders {network.ic_encoder}, controller "
-            f"{network.controller}, generator {network.generator} units, {network.n_input} inferred inputs, "
+            f"{self._words_for_channels()}AutoLFADS: a population of {c.population} LFADS networks (encoders {network.ic_encoder}, "
+            f"controller {network.controller}, generator {network.generator} units, {network.n_input} inferred inputs, "
             f"{network.n_factor} factors) was trained on windows of {self.window_ * self.bin_s_:.3g} s in bins of "
             f"{1000 * self.bin_s_:.3g} ms with coordinated dropout, in {generations} generations ({self.member_steps_} steps of "
             f"single networks in all, schedule “{c.schedule}”): the worse copied the better and changed hyperparameters, "

@@ -43,7 +43,7 @@ from myodrive.from_emg.lfads.data import (
 from myodrive.from_emg.lfads.densities import DENSITIES
 from myodrive.from_emg.lfads.model import Network, Sizes
 from myodrive.from_emg.lfads.objective import Hyperparameters, LFADSTask
-from myodrive.from_emg.lfads.posterior import posterior_of_mean, spread_factor
+from myodrive.from_emg.lfads.posterior import SPREAD, interval, posterior_of_mean
 from myodrive.from_emg.lfads.reconstruction import spread_unseen
 from myodrive.from_emg.lfads.sessions import by_session, narrowed, session_name
 from myodrive.learning.checkpoint import arrays_to_tree, tree_to_arrays
@@ -130,12 +130,12 @@ class LFADS(Estimator):
 
     One network (not yet a population) is trained on windows of the recording, without labels, to predict samples of
     the whitened, rectified EMG that it was not shown, through a low-dimensional dynamical system with inferred inputs. The
-    estimate is the posterior mean of the EMG under a gamma (or other) density, the interval comes from the posterior's
-    spread times `spread_`, a factor found on held-out samples.
+    estimate is the posterior mean of the EMG under a gamma (or other) density; the interval is the posterior's, with an
+    allowance for what EMG does not show of the activation (`posterior.interval`).
 
     Learned: `unmixing_`, `autocovariance_`, `noise_`, `gain_` (of the channels), `networks_` (weights, with a leading
     axis of members, here of one), `centre_`, `scale_` (of the encoders' input), `bin_s_`, `window_` (in bins),
-    `spread_`, `history_` (one row of scores per epoch), `best_epoch_`, `stopped_`.
+    `history_` (one row of scores per epoch), `best_epoch_`, `stopped_`.
 
     References
     ----------
@@ -198,8 +198,13 @@ class LFADS(Estimator):
             f"of blocks of {c.block_s:g} s in all muscles).{shifted} {c.validation_share:.0%} of the recording, in blocks that share no "
             f"sample with training, chose the weights of epoch {self.best_epoch_ + 1} of {len(self.history_)} by the "
             f"likelihood of samples hidden from the network. The activation is the posterior mean of {c.n_samples} draws; "
-            f"the {c.interval_level:.0%} interval is the posterior's, widened {self.spread_:.2g} times as held-out samples "
-            "ask for."
+            f"{self._words_for_interval()}"
+        )
+
+    def _words_for_interval(self) -> str:
+        return (
+            f"the {self.config.interval_level:.0%} interval is the posterior's, with an allowance for what EMG does not "
+            "show of the activation, whose size was found on simulated recordings."
         )
 
     def _reservations(self) -> list[str]:
@@ -335,9 +340,8 @@ class LFADS(Estimator):
         return Activation.from_dataset(dataset)
 
     def _calibrate(self, held_out: HeldOut) -> None:
-        """How wide the interval must be where a muscle was recorded, and where it was not."""
+        """How wide the interval must be where a muscle was not recorded."""
         numbers = (self.bin_s_, self.config.n_samples, self.config.seed)
-        self.spread_ = spread_factor(self.networks_, *held_out, *numbers)
         muscles = range(len(self.muscles_))
         self.spread_unseen_ = np.array([spread_unseen(self.networks_, *held_out, *numbers, m) for m in muscles])
 
@@ -347,7 +351,7 @@ class LFADS(Estimator):
         n_muscle = trials[0].sizes["muscle"]
         self.unmixing_ = crosstalk.fit_unmixing(trials) if self.config.unmix else np.eye(n_muscle)
         unmixed = [crosstalk.unmix(trial, self.unmixing_) for trial in trials]
-        if self.config.whiten:
+        if self._whitens:
             self.autocovariance_, self.noise_ = whitening.fit_spectra(unmixed, self.config.order)
             self.gain_ = whitening.fit_gain(unmixed, self.autocovariance_, self.noise_)
 
@@ -362,7 +366,7 @@ class LFADS(Estimator):
             )
         whitening.check_rate(trial, self.rate_)
         unmixed = crosstalk.unmix(trial, self.unmixing_)
-        if not self.config.whiten:
+        if not self._whitens:
             return unmixed.copy(data=np.abs(unmixed.values))
         return unmixed.copy(data=self.gain_ * whitening.whiten(unmixed, self.autocovariance_, self.noise_))
 
@@ -370,7 +374,7 @@ class LFADS(Estimator):
         """How the EMG was made ready, for the methods section; "" where it came rectified."""
         steps = [
             ("freed of crosstalk by joint diagonalisation (after Kilner et al. 2002)", self.config.unmix),
-            (f"whitened adaptively (order {self.config.order}; after Clancy & Farry 2000)", self.config.whiten),
+            (f"whitened adaptively (order {self.config.order}; after Clancy & Farry 2000)", self._whitens),
         ]
         done = [words for words, wanted in steps if wanted and self.reads_raw_]
         return f"EMG was {' and '.join(done)} before rectification. " if done else ""
@@ -499,15 +503,12 @@ class LFADS(Estimator):
         z = norm.ppf(0.5 + self.config.interval_level / 2)
         results = np.full((3, *trial.shape), np.nan)
         dead = np.zeros(len(self.muscles_), bool) if self._dead is None else self._dead
-        spread = (
-            self.spread_
-            if self._dead is None
-            else np.where(dead, np.maximum(self.spread_, self.spread_unseen_), self.spread_)
-        )
+        spread = np.where(dead, np.maximum(SPREAD, self.spread_unseen_), SPREAD) if dead.any() else SPREAD
+        n_muscle, n_network = len(self.muscles_), len(self.networks_.prior_mean)
+        level = self.centre_[n_muscle : 2 * n_muscle] ** 2  # from the mean root
         for i, (run, piece) in enumerate(zip(stretches(trial.time.values, trial.values), pieces_of(trial, n_per_bin))):
             mean, log_variance = self._merged(piece, i)
-            half = z * spread * np.sqrt(log_variance)
-            bands = np.stack([mean, mean * np.exp(-half), mean * np.exp(half)])
+            bands = np.stack([mean, *interval(mean, log_variance, level, n_network, z, spread)])
             for k in range(3):
                 results[k, run] = unbinned(bands[k], run.stop - run.start, n_per_bin)
         results[:, ~np.isfinite(trial.values) & ~dead] = np.nan  # a muscle that was not recorded is not reported
@@ -564,10 +565,12 @@ class LFADS(Estimator):
         weights = {RENAMED.sub(r".read_out['\1']", name): a for name, a in (single or several).items()}
         sizes = self._sizes()
         n_member = len(next(iter(weights.values())))
-        several = (sizes.n_session,) if sizes.n_session > 1 else ()
-        null = jnp.zeros((*several, len(DENSITIES[sizes.density].bounds), sizes.n_muscle))
+        each = (sizes.n_session,) if sizes.n_session > 1 else ()
+        null = jnp.zeros((*each, len(DENSITIES[sizes.density].bounds), sizes.n_muscle))
         keys = jnp.zeros((n_member, 2), jnp.uint32)
         like = jax.eval_shape(jax.vmap(partial(Network.create, sizes, null)), keys)
+        if ".backward" in weights:  # members that have a direction
+            like = dataclasses.replace(like, backward=jax.ShapeDtypeStruct((n_member,), jnp.float32))
         self.networks_ = arrays_to_tree(weights, like)
         self.sessions_ = {}
         for i, (name, own) in enumerate(sessions.items()):

@@ -57,7 +57,8 @@ def posterior_of_mean(
 ) -> list[Float[np.ndarray, "window step muscle"]]:
     """Mean, mean logarithm and variance of the logarithm of the density's mean over draws from the posterior.
 
-    With several networks the draws are shared among them, and what they disagree on widens the posterior. The draws of a chunk of windows depend on the key, its place and the member alone.
+    With several networks the draws are shared among them, and what they disagree on widens the posterior. The draws of
+    a chunk of windows depend on the key, its place and the member alone.
     """
     n_member = len(networks.prior_mean)
     each = -(-n_samples // n_member)
