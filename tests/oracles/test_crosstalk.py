@@ -89,3 +89,15 @@ def test_a_network_that_learned_from_raw_emg_refuses_rectified_and_one_that_lear
         LFADS(**TINY).fit(raw).estimate(rectified)
     plain = LFADS(**TINY).fit(rectified)
     assert plain.estimate(raw).activation.sizes == plain.estimate(rectified).activation.sizes
+
+
+def test_whitening_without_crosstalk_is_nearer_to_each_muscles_own_strength():
+    mixed, sources = emg(MIXTURE)
+    own = mixed.copy(data=sources)
+    truth = md.WhitenedEnvelope(cutoff_hz=2).fit(own).estimate(own).activation
+
+    def error(**options):
+        found = md.WhitenedEnvelope(cutoff_hz=2, **options).fit(mixed).estimate(mixed).activation
+        return float(np.sqrt(np.mean((found - truth) ** 2)))
+
+    assert error(unmix=True) < 0.6 * error()

@@ -11,6 +11,7 @@ from scipy.linalg import solve_toeplitz
 
 from myodrive.errors import SignalError
 from myodrive.estimator import Context, Estimate, Estimator, EstimatorConfig
+from myodrive.from_emg.crosstalk import fit_unmixing, unmix
 from myodrive.from_emg.lowpass import smooth_run
 from myodrive.recording import gap_free_runs, sampling_rate
 
@@ -31,6 +32,7 @@ class WhitenedEnvelopeConfig(EstimatorConfig):
 
     cutoff_hz: float = Field(default=6.0, gt=0)  # as `LowPass`, so that the two differ in the whitening alone
     order: int = Field(default=6, ge=1, le=50)  # of the autoregressive model; Clancy and colleagues use 4 to 6
+    unmix: bool = False  # take crosstalk off first, as `LFADS` does; see `crosstalk`
 
 
 class WhitenedEnvelope(Estimator):
@@ -49,6 +51,8 @@ class WhitenedEnvelope(Estimator):
         Of the low-pass after rectification.
     order : int
         Of the autoregressive model.
+    unmix : bool
+        Take off what one muscle's electrodes see of another before anything else.
 
     References
     ----------
@@ -79,11 +83,15 @@ class WhitenedEnvelope(Estimator):
 
     def _fit(self, trials: list[xr.DataArray]) -> None:
         self.rate_ = common_rate(trials)
+        if self.config.unmix:
+            self.unmixing_ = fit_unmixing(trials)
+        trials = [self._unmixed(trial) for trial in trials]
         self.autocovariance_, self.noise_ = fit_spectra(trials, self.config.order)
         self.gain_ = fit_gain(trials, self.autocovariance_, self.noise_)
 
     def _estimate(self, trial: xr.DataArray) -> Estimate:
         check_rate(trial, self.rate_)
+        trial = self._unmixed(trial)
         whitened = whiten(trial, self.autocovariance_, self.noise_) * self.gain_
         smoothed = np.full(whitened.shape, np.nan)
         for muscle, run in _runs(trial):
@@ -93,9 +101,15 @@ class WhitenedEnvelope(Estimator):
     def context(self) -> Context:
         return Context(left=np.inf, right=np.inf)
 
+    def _unmixed(self, trial: xr.DataArray) -> xr.DataArray:
+        return unmix(trial, self.unmixing_) if self.config.unmix else trial
+
     def methods_text(self) -> str:
+        unmixed = (
+            "freed of crosstalk by joint diagonalisation (after Kilner et al. 2002), " if self.config.unmix else ""
+        )
         return (
-            f"EMG was whitened by autoregressive filters of order {self.config.order} that adapt to the local ratio of "
+            f"EMG was {unmixed}whitened by autoregressive filters of order {self.config.order} that adapt to the local ratio of "
             "EMG to noise (after Clancy & Farry 2000), rectified, and smoothed by a zero-phase Butterworth low-pass "
             f"filter at {self.config.cutoff_hz:g} Hz."
         )
