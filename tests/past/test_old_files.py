@@ -34,4 +34,5 @@ def test_estimators_saved_by_every_version_load_and_estimate_the_same(folder: Pa
     np.testing.assert_allclose(again.activation.mean("time").values, numbers["mean"], rtol=1e-6)
     assert BayesFilter.load(folder / "bayes").estimate(recording).has_interval
     network = LFADS.load(folder / "lfads").estimate(recording)
-    np.testing.assert_allclose(network.activation.mean("time").values, numbers["lfads_mean"], rtol=1e-3)
+    # A mean over 20 draws, and later versions may draw others: 1000 draws are within 1.2 % of these 20.
+    np.testing.assert_allclose(network.activation.mean("time").values, numbers["lfads_mean"], rtol=0.03)

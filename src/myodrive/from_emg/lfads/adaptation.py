@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,23 +17,18 @@ from myodrive.from_emg.lfads.densities import DENSITIES
 from myodrive.from_emg.lfads.model import Linear, Network
 from myodrive.trials import Trials
 
-if TYPE_CHECKING:
-    from myodrive.from_emg.lfads.estimator import LFADS
-
-Model = TypeVar("Model", bound="LFADS")
-
 EPOCHS = 15  # of each of the two steps
 SLOWER = 0.1  # learning rate of the second step, in which all weights learn, over that of the first
 
 
 def adapt(
-    model: Model,
+    model: Any,
     data: Trials,
     *,
     mvc: Trials | Sequence[Trials] | None = None,
     epochs: int = EPOCHS,
     minutes: float | None = None,
-) -> Model:
+) -> Any:
     """A copy of a fitted model for a new session, of which there may be little.
 
     The normalisation, and what else depends on the electrodes, is learned anew. Then the read-in and the read-outs
@@ -46,6 +41,7 @@ def adapt(
 
     Parameters
     ----------
+    model : LFADS or a population of them, fitted
     data : Recording, Study or DataArray (time, muscle)
     mvc : optional
         Maximum contractions of the new session, as in `fit`.
@@ -109,7 +105,7 @@ def _adapted(
     return kept, scores
 
 
-def starting_point(model: LFADS, new: LFADS, problem: Problem) -> Network:
+def starting_point(model: Any, new: Any, problem: Problem) -> Network:
     """The networks with a read-in and read-outs for the muscles of the new session, before any of it is learned from."""
     sessions = list(model.sessions_.values()) if getattr(model, "sessions_", None) else [model]
     nets = model.networks_
@@ -140,7 +136,7 @@ def starting_point(model: LFADS, new: LFADS, problem: Problem) -> Network:
     return dataclasses.replace(nets, read_in=Linear(weight, bias), read_out=read_out)
 
 
-def _shares(model: LFADS, sessions: list[LFADS], several: bool) -> np.ndarray:
+def _shares(model: Any, sessions: list[Any], several: bool) -> np.ndarray:
     """For each muscle, in equal shares the sessions that recorded it."""
     if not several:
         return np.ones((1, len(model.muscles_)))

@@ -14,8 +14,9 @@ from pydantic import Field
 
 from myodrive.errors import OptionError
 from myodrive.from_emg.lfads.data import Problem
-from myodrive.from_emg.lfads.estimator import LFADS, Count, LFADSConfig
+from myodrive.from_emg.lfads.estimator import LFADS
 from myodrive.from_emg.lfads.model import Network, directed
+from myodrive.from_emg.lfads.options import Count, LFADSConfig
 from myodrive.learning.crews import Alone, Crew, Processes
 from myodrive.learning.members import Work
 from myodrive.learning.population import SearchOptions, as_table, search
@@ -99,8 +100,9 @@ class AutoLFADS(LFADS):
             f"{1000 * self.bin_s_:.3g} ms with coordinated dropout, in {generations} generations ({self.member_steps_} steps of "
             f"single networks in all, schedule “{c.schedule}”): the worse copied the better and changed hyperparameters, "
             f"by the likelihood of samples hidden from the network, in {c.validation_share:.0%} of the recording that "
-            f"shares no sample with training. The best network had {chosen}. The activation is the posterior mean of "
-            f"{c.n_samples} draws from the best {len(self.members_)} networks, half of which run backwards in time; "
+            f"shares no sample with training. The best network had {chosen}. {self._words_for_model()}"
+            f"The activation is the posterior mean of {c.n_samples} draws from the best {len(self.members_)} networks, half of which run "
+            f"backwards in time; "
             f"{self._words_for_interval()}"
         )
 

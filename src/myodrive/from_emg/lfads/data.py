@@ -12,6 +12,7 @@ import xarray as xr
 from jaxtyping import Float, Float32, Int, PRNGKeyArray
 
 from myodrive.conditioning.windows import stretches, window_starts
+from myodrive.errors import SignalError
 from myodrive.from_emg.lfads.densities import DENSITIES, FLOOR
 from myodrive.from_emg.lfads.model import Network, Sizes
 from myodrive.from_emg.lfads.objective import LFADSTask, Windows, take
@@ -65,11 +66,14 @@ class Piece:
         return len(self.emg)
 
 
-def pieces_of(trial: xr.DataArray, n_per_bin: int, session: int = 0) -> list[Piece]:
-    """The gap-free stretches of a trial in bins, each with its part of the attribute ``external`` (time, channel)."""
+def pieces_of(trial: xr.DataArray, n_per_bin: int, session: int = 0, n_known: int = 0) -> list[Piece]:
+    """The gap-free stretches of a trial in bins, each with its part of the attribute ``external`` (time, …).
+
+    `n_known` is how many channels that has; a trial without it has them missing.
+    """
     external = trial.attrs.get("external")
     return [
-        Piece(binned, external_bins(external, trial.time.values[run], n_per_bin), session)
+        Piece(binned, external_bins(external, trial.time.values[run], n_per_bin, n_known), session)
         for run, binned in binned_stretches(trial, n_per_bin)
     ]
 
@@ -128,17 +132,22 @@ class Bins:
 
 
 def external_bins(
-    signal: xr.DataArray | None, time: Float[np.ndarray, " time"], n_per_bin: int
+    signal: xr.DataArray | None, time: Float[np.ndarray, " time"], n_per_bin: int, n_channel: int
 ) -> Float[np.ndarray, "bin channel"]:
-    """A signal on the clock of a stretch, as means over its bins; NaN where it is missing, without columns if it is None.
+    """A signal on the clock of a stretch, as means over its bins; NaN where it is missing.
 
     Whatever dimensions there are beside ``time`` become one. It is placed linearly between neighbours and never across
     missing samples.
     """
     n_bin = -(-time.size // n_per_bin)
-    if signal is None:
-        return np.empty((n_bin, 0))
+    if signal is None or not n_channel:
+        return np.full((n_bin, n_channel), np.nan)
     columns = signal.transpose("time", ...).values.reshape(signal.sizes["time"], -1).astype(np.float64)
+    if columns.shape[1] != n_channel:
+        raise SignalError(
+            f"the known input has {columns.shape[1]} channels here, and {n_channel} elsewhere.",
+            remedy="Give every recording the same channels of it; missing samples may be NaN.",
+        )
     placed = np.full((n_bin * n_per_bin, columns.shape[1]), np.nan)
     placed[: time.size] = to_clock(columns, signal.time.values, time)
     grouped = placed.reshape(n_bin, n_per_bin, -1)
@@ -229,7 +238,7 @@ def as_windows(
     )
 
 
-def shorter(starts: Int[np.ndarray, " start"], longer: int, window: int) -> Int[np.ndarray, " start"]:
+def shorter(starts: Int[np.ndarray, " longer"], longer: int, window: int) -> Int[np.ndarray, " start"]:
     """Every start of a window within the longer windows that start there."""
     return np.unique((starts[:, None] + np.arange(longer - window + 1)).ravel())
 

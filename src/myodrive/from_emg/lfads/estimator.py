@@ -11,19 +11,18 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
-from pydantic import Field
 from scipy.stats import norm
 
 from myodrive.activation import Activation
 from myodrive.conditioning.windows import chop, merge, partition, stretches
 from myodrive.errors import SignalError
-from myodrive.estimator import Context, Estimate, Estimator, EstimatorConfig
+from myodrive.estimator import Context, Estimate, Estimator
 from myodrive.from_emg import crosstalk, whitening
 from myodrive.from_emg.lfads.adaptation import adapt
 from myodrive.from_emg.lfads.choices import SHORT_EPOCHS, WINDOWS_S, best
@@ -43,6 +42,7 @@ from myodrive.from_emg.lfads.data import (
 from myodrive.from_emg.lfads.densities import DENSITIES
 from myodrive.from_emg.lfads.model import Network, Sizes
 from myodrive.from_emg.lfads.objective import Hyperparameters, LFADSTask
+from myodrive.from_emg.lfads.options import LFADSConfig
 from myodrive.from_emg.lfads.posterior import SPREAD, interval, posterior_of_mean
 from myodrive.from_emg.lfads.reconstruction import spread_unseen
 from myodrive.from_emg.lfads.sessions import by_session, narrowed, session_name
@@ -54,75 +54,8 @@ from myodrive.trials import Trials, as_trials
 LEAST_TRAINING_S = 30.0  # half of what it was measured on (docs/bench_truth.md)
 
 Like = TypeVar("Like", bound="LFADS")
-Positive = Annotated[float, Field(gt=0)]
-Share = Annotated[float, Field(ge=0, lt=1)]
-Scale = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=1)]
-
-
 UNITS = ("ic_encoder", "ci_encoder", "controller", "generator", "n_initial", "n_input", "n_factor")
 RENAMED = re.compile(r"\.to_(log_shape|log_rate)")  # read-outs as they were called before there were several densities
-
-
-class LFADSConfig(EstimatorConfig):
-    """Options of `LFADS`."""
-
-    # Before rectification, of raw EMG; an input that is rectified already has lost what both need
-    whiten: bool = True  # samples that tell something new: see `WhitenedEnvelope`
-    unmix: bool = True  # take off what one muscle's electrodes see of another: see `crosstalk`
-    order: Annotated[int, Field(ge=1, le=50)] = 6  # of the whitening's autoregressive model
-
-    # Windows
-    # Published .2; docs/lfads.md says how it was chosen. "auto" takes the best of .2, .4, .8 and 1.6 s by the
-    # likelihood of the same hidden samples after short trainings, with as many samples in a batch for each.
-    window_s: Positive | Literal["auto"] = 1.6
-    overlap_s: Scale = 1.2  # of the windows that estimates are merged from, cross-faded; published .05
-    bin_s: Positive = 0.02  # the network steps over means of this long; published .002
-
-    # Sizes, in units; those published for EMG are in `model.Sizes`
-    ic_encoder: Count = 64
-    ci_encoder: Count = 64
-    controller: Count = 64
-    generator: Count = 64
-    n_initial: Count = 30
-    n_input: Count = 8  # published 3
-    n_factor: Count = 10
-
-    # Of the EMG given the factors: published "gamma"; "auto" chooses as with `window_s`
-    density: Literal["gamma", "lognormal", "zero_inflated_gamma", "auto"] = "gamma"
-
-    # What the network hears and shares
-    causal: bool = False  # encoders that run forwards only; the default conditioning before them is zero-phase
-    look_ahead_s: Annotated[float, Field(ge=0, le=0.5)] = 0.0  # that they hear beyond the moment they describe
-    sessions: bool = True  # read-ins and read-outs of their own for recordings that differ in subject or session
-    external: str | None = None  # name of a signal of the recordings that is known to drive the generator
-
-    # Hyperparameters
-    learning_rate: Positive = 5e-3  # at the start; it falls by half a cosine to a twentieth
-    dropout: Share = 0.2
-    hide_rate: Share = 0.4  # coordinated dropout, single samples
-    block_rate: Share = 0.1  # coordinated dropout, blocks of all muscles
-    block_s: Positive = 0.1  # length of a block
-    shift_bins: Annotated[int, Field(ge=0)] = 0  # see `objective.shift`: a patent application exists
-    kl_initial: Scale = 0.03  # 1 is the evidence bound
-    kl_input: Scale = 0.03
-    l2_generator: Scale = 1e-2
-    l2_controller: Scale = 1e-2
-    ramp_epochs: Annotated[int, Field(ge=0)] = 10
-
-    # Training
-    batch_size: Count = 32
-    max_epochs: Count = 50
-    patience: Count = 15  # epochs
-    minutes: Positive | None = None  # of training at the most
-    validation_share: Annotated[float, Field(gt=0, le=0.5)] = 0.2
-    validation_gap_s: Scale = 0.2
-    checkpoint: str | None = Field(None, exclude=True)  # a file that training saves itself to and resumes from
-
-    # Estimates
-    n_samples: Count = 50  # draws from the posterior, as published
-    interval_level: Annotated[float, Field(gt=0, lt=1)] = 0.9
-    seed: int = 0
 
 
 class LFADS(Estimator):
@@ -193,13 +126,37 @@ class LFADS(Estimator):
         return (
             f"{self._words_for_channels()}LFADS (one network; encoders {network.ic_encoder}, controller {network.controller}, generator "
             f"{network.generator} units, {network.n_input} inferred inputs, {network.n_factor} factors; "
-            f"{c.density.replace('_', '-')} density) was trained on windows of {self.window_ * self.bin_s_:.3g} s in bins of "
+            f"{network.density.replace('_', '-')} density) was trained on windows of {self.window_ * self.bin_s_:.3g} s in bins of "
             f"{1000 * self.bin_s_:.3g} ms with coordinated dropout ({c.hide_rate:.0%} of single samples and {c.block_rate:.0%} "
             f"of blocks of {c.block_s:g} s in all muscles).{shifted} {c.validation_share:.0%} of the recording, in blocks that share no "
             f"sample with training, chose the weights of epoch {self.best_epoch_ + 1} of {len(self.history_)} by the "
-            f"likelihood of samples hidden from the network. The activation is the posterior mean of {c.n_samples} draws; "
-            f"{self._words_for_interval()}"
+            f"likelihood of samples hidden from the network. {self._words_for_model()}The activation is the posterior mean of "
+            f"{c.n_samples} draws; {self._words_for_interval()}"
         )
+
+    def _words_for_model(self) -> str:
+        """What the options add to one network for one session; "" with the defaults."""
+        c, names = self.config, {"window_s": "window", "density": "density"}
+        chosen = [
+            f"the {names[name]} was the best of {', '.join(w.replace('_', '-') for w in scores)}{' s' * (name == 'window_s')}"
+            for name, scores in getattr(self, "choices_", {}).items()
+        ]
+        sentences = [
+            (chosen, f"By the likelihood of the same hidden samples, {' and '.join(chosen)}."),
+            (c.causal, f"Its encoders ran forwards only and heard {1000 * c.look_ahead_s:g} ms ahead."),
+            (c.external, f"Its generator was also driven by a known signal ({c.external})."),
+            (
+                getattr(self, "sessions_", {}),
+                f"{len(getattr(self, 'sessions_', {}))} sessions shared the network, each with a linear read-in and "
+                "linear read-outs of its own, which started aligned.",
+            ),
+            (
+                getattr(self, "adaptation_", {}),
+                "It was learned on other sessions and then fine-tuned to this one: first its read-in and read-outs, then "
+                "all weights, as long as the likelihood of hidden samples rose.",
+            ),
+        ]
+        return "".join(f"{words} " for said, words in sentences if said)
 
     def _words_for_interval(self) -> str:
         return (
@@ -416,7 +373,14 @@ class LFADS(Estimator):
         config, owners = self.config, sessions or [0] * len(trials)
         rate = sampling_rate(trials[0])
         self.bin_s_ = max(1, round(config.bin_s * rate)) / rate
-        pieces = [p for trial, s in zip(trials, owners) for p in pieces_of(trial, self._n_per_bin(trial), s)]
+        channels = [t.attrs["external"][{"time": 0}].size for t in trials if "external" in t.attrs]
+        if config.external and not channels:
+            raise SignalError(
+                f"no recording has the signal '{config.external}' that is to drive the generator.",
+                remedy="Name one that they have (external=…), or add it: recording.with_signal(name, signal).",
+            )
+        self.n_known_ = max(channels, default=0)
+        pieces = [p for trial, s in zip(trials, owners) for p in self._pieces(trial, s)]
         self.window_ = self._window(max(map(len, pieces)))
         n_block = max(n_block, self.window_)
         data = Bins.of([p for p in pieces if len(p) >= n_block])
@@ -506,7 +470,7 @@ class LFADS(Estimator):
         spread = np.where(dead, np.maximum(SPREAD, self.spread_unseen_), SPREAD) if dead.any() else SPREAD
         n_muscle, n_network = len(self.muscles_), len(self.networks_.prior_mean)
         level = self.centre_[n_muscle : 2 * n_muscle] ** 2  # from the mean root
-        for i, (run, piece) in enumerate(zip(stretches(trial.time.values, trial.values), pieces_of(trial, n_per_bin))):
+        for i, (run, piece) in enumerate(zip(stretches(trial.time.values, trial.values), self._pieces(trial))):
             mean, log_variance = self._merged(piece, i)
             bands = np.stack([mean, *interval(mean, log_variance, level, n_network, z, spread)])
             for k in range(3):
@@ -514,12 +478,15 @@ class LFADS(Estimator):
         results[:, ~np.isfinite(trial.values) & ~dead] = np.nan  # a muscle that was not recorded is not reported
         return Estimate(*results)
 
+    def _pieces(self, trial: xr.DataArray, session: int = 0) -> list[Piece]:
+        return pieces_of(trial, self._n_per_bin(trial), session, n_known=getattr(self, "n_known_", 0))
+
     def _merged(self, piece: Piece, stretch: int) -> tuple[np.ndarray, np.ndarray]:
         """Posterior mean and variance of its logarithm in one stretch, from overlapping windows."""
         n_time, overlap = len(piece), min(round(self.config.overlap_s / self.bin_s_), self.window_ - 1)
         emg, external = piece.emg, piece.external
-        if self.config.causal:  # windows that start every so often, wherever the recording ends
-            after = ((0, -(n_time - self.window_) % (self.window_ - overlap)), (0, 0))
+        if self.config.causal:  # a window starts every so often, wherever the recording ends
+            after = ((0, -n_time % (self.window_ - overlap) + overlap), (0, 0))
             emg, external = (np.pad(a, after, constant_values=np.nan) for a in (emg, external))
         windows, starts = chop(emg, self.window_, overlap)
         _, x, present = network_input(windows, self.centre_, self.scale_)
@@ -542,7 +509,7 @@ class LFADS(Estimator):
         """
         ahead = min(self._sizes().look_ahead or 0, overlap)
         moment[1:, : (overlap - ahead) // 2] = np.nan
-        moment[:-1, self.window_ - ahead :] = np.nan
+        moment[:, self.window_ - ahead :] = np.nan
 
     def _state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         arrays, values = super()._state()
