@@ -12,6 +12,7 @@ from myodrive.errors import OptionError
 from myodrive.estimator import estimators
 from myodrive.from_emg.lfads import AutoLFADS
 from myodrive.from_emg.lfads.autolfads import RANGES
+from myodrive.learning.schedules import branching, member_epochs
 from myodrive.reporting.search import search_charts
 
 SEARCH = TINY | {"population": 5, "max_epochs": 6, "workers": 0, "ensemble": 2}
@@ -33,8 +34,7 @@ def test_the_history_is_a_table_of_parents_hyperparameters_scores_and_steps(fitt
     assert set(table["dropout"]) == {0.1}  # bounds that are equal fix it
     assert table["learning_rate"].nunique() > 3
     assert fitted.hyperparameters_["learning_rate"] == fitted.history_[fitted.best_epoch_]["learning_rate"]
-    # The last row of a lineage holds its steps; all rows together hold those of everybody.
-    assert fitted.member_steps_ == 20 * (2 * 2 + 5 + 4 + 4 + 4)
+    assert fitted.member_steps_ == 20 * member_epochs(branching(5, 6))
 
 
 def test_estimates_are_those_of_the_best_networks_and_survive_saving(fitted, tmp_path):

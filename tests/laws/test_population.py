@@ -163,7 +163,7 @@ def start(member: int) -> dict[str, jax.Array]:
 
 HYPER = Hyper(*(jnp.float32(v) for v in (0.02, np.inf, 0.5)))
 OPTIONS = SearchOptions(
-    population=6, epochs=24, steps_per_epoch=3, start={"learning_rate": 0.02, "noise": 0.5},
+    population=10, epochs=24, steps_per_epoch=3, start={"learning_rate": 0.02, "noise": 0.5},
     ranges={"learning_rate": Range(1e-3, 0.1, first=3.0, step=1.5), "noise": Range(0.1, 1.0, first=2.0, step=1.2)},
 )  # fmt: skip
 
@@ -192,11 +192,11 @@ def test_a_search_learns_and_its_history_tells_who_copied_whom(found):
             assert row.steps == before.loc[row.parent, "steps"] + 3 * plan_epochs(generation)
     last = table[table["generation"] == table["generation"].max()]
     assert np.any(table["member"] != table["parent"]) and len(last) < OPTIONS.population
-    assert found.member_steps == 3 * schedules.member_epochs(schedules.branching(6, 24))
+    assert found.member_steps == 3 * schedules.member_epochs(schedules.branching(10, 24))
 
 
 def plan_epochs(generation: int) -> int:
-    return schedules.branching(6, 24)[generation].epochs
+    return schedules.branching(10, 24)[generation].epochs
 
 
 class Watched(Alone):
@@ -222,12 +222,7 @@ def test_the_learning_rate_that_the_search_changes_is_the_one_that_steps_are_tak
     np.testing.assert_allclose((after - 0.1) / 0.01, [1, 3], rtol=1e-3)
 
 
-def test_members_in_processes_and_in_one_batch_search_alike(found):
-    crew = Processes(work(), 2)
-    try:
-        assert same(run(crew), found)
-    finally:
-        crew.close()
+def test_members_in_one_batch_search_alike_to_rounding(found):
     batch = run(Alone(work(), together=True))
     np.testing.assert_allclose(batch.best_score, found.best_score, rtol=0.2)
     assert [row["learning_rate"] for row in batch.history[:8]] == [row["learning_rate"] for row in found.history[:8]]
@@ -258,7 +253,7 @@ def test_a_search_that_is_killed_again_and_again_ends_with_the_same_bits(tmp_pat
     path, rng = tmp_path / "search.safetensors", np.random.default_rng(0)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
     kills = 0
-    for _ in range(3):
+    for _ in range(2):
         process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(path), "600"], env=environment)
         before = path.stat().st_mtime_ns if path.exists() else 0
         while process.poll() is None and not (path.exists() and path.stat().st_mtime_ns > before):
@@ -266,7 +261,7 @@ def test_a_search_that_is_killed_again_and_again_ends_with_the_same_bits(tmp_pat
         time.sleep(float(rng.uniform(0, 0.2)))
         process.send_signal(signal.SIGTERM if os.name == "nt" else signal.SIGKILL)
         kills += process.wait() != 0
-    assert kills == 3
+    assert kills == 2
     assert same(run(checkpoint=path, epochs=600), run(epochs=600))
 
 
@@ -288,7 +283,7 @@ def test_a_stop_between_two_slices_loses_one_generation_at_most(tmp_path, found)
         run(checkpoint=path, fingerprint="another")
 
 
-def test_a_worker_that_is_killed_is_replaced_and_the_search_ends_with_the_same_bits(found):
+def test_in_processes_of_which_one_is_killed_it_ends_with_the_bits_of_a_search_in_one_process(found):
     crew, killed = Processes(work(), 2), []
 
     def kill(progress):
@@ -307,7 +302,7 @@ def test_with_minutes_it_plans_what_fits_and_stops_in_time():
     begun = time.monotonic()
     quick = run(minutes=1e-4)
     assert quick.stopped == "minutes" and time.monotonic() - begun < 30
-    assert quick.member_steps < 3 * schedules.member_epochs(schedules.branching(6, 24))
+    assert quick.member_steps < 3 * schedules.member_epochs(schedules.branching(10, 24))
     assert len(quick.ranked(3)) >= 1
 
 

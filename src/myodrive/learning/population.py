@@ -80,7 +80,8 @@ class Found:
 
     def ranked(self, n: int) -> list[int]:
         """The `n` best members, the best first; but no second of the same start before the first of another."""
-        order = [int(i) for i in np.argsort(self.best_score, kind="stable") if math.isfinite(self.best_score[i])]
+        _, first = np.unique(self.best_score, return_index=True)  # in rising order, and without copies
+        order = [int(i) for i in first if math.isfinite(self.best_score[i])]
         place = {i: sum(j % self.islands == i % self.islands for j in order[:k]) for k, i in enumerate(order)}
         return sorted(order, key=lambda i: place[i])[:n]
 
@@ -95,6 +96,7 @@ class Story:
     hyper: list[Values] = dataclasses.field(default_factory=list)  # of each member
     parents: list[int] = dataclasses.field(default_factory=list)  # whose weights each member went into this round with
     smoothed: list[float] = dataclasses.field(default_factory=list)
+    best_at: list[int] = dataclasses.field(default_factory=list)  # the round of each member's best weights
     steps: list[int] = dataclasses.field(default_factory=list)  # of each member's lineage
     member_steps: int = 0  # of all together
     history: list[dict[str, float]] = dataclasses.field(default_factory=list)
@@ -141,8 +143,8 @@ def search(
     since = time.monotonic() - story.seconds
     while not story.stopped:
         trained = _train(options, arrays, story, hyper, crew, progress, since)
+        story = _told(options, story, trained, arrays.best_score)
         arrays = _put(arrays, story.alive, trained)
-        story = _told(options, story, trained)
         story.seconds = time.monotonic() - since
         story.plan = _fitted_to_time(options, story, crew.at_once)
         arrays, story = _next_generation(options, arrays, story)
@@ -229,15 +231,21 @@ def _put(arrays: Slice, members: list[int], trained: Trained) -> Slice:
     return jax.tree.map(put, arrays, trained.slice)
 
 
-def _told(options: SearchOptions, story: Story, trained: Trained) -> Story:
+def _told(options: SearchOptions, story: Story, trained: Trained, best_before: np.ndarray) -> Story:
     """The story with what the round brought: smoothed scores, steps, a row of history for each member."""
     now = story.rounds[story.done]
     n_steps = now.epochs * options.steps_per_epoch
     story = dataclasses.replace(
-        story, smoothed=list(story.smoothed), steps=list(story.steps), history=list(story.history)
+        story,
+        smoothed=list(story.smoothed),
+        best_at=list(story.best_at),
+        steps=list(story.steps),
+        history=list(story.history),
+        member_steps=story.member_steps + n_steps * len(story.alive),
     )
-    story.member_steps += n_steps * len(story.alive)
-    for member, epochs in zip(story.alive, trained.rows):
+    for member, epochs, best in zip(story.alive, trained.rows, trained.slice.best_score):
+        if best < best_before[member]:
+            story.best_at[member] = story.done
         for epoch in epochs:
             story.smoothed[member] = rules.smoothed(story.smoothed[member], epoch["validation"])
         story.steps[member] += n_steps
@@ -283,17 +291,19 @@ def _next_generation(options: SearchOptions, arrays: Slice, story: Story) -> tup
         parents = {m: starters[m % len(starters)] for m in alive}
         explored = alive[_n_islands(options) :]  # the first of each keeps its hyperparameters
         return _copied(options, arrays, story, alive, parents, explored, "first")
-    islands = _islands(options, scores)
+    islands, explored, alive = _islands(options, scores), [], story.alive
+    parents = {m: m for m in alive}
     if then == "compete":
-        parents = {}
-        for island in islands:
-            parents |= rules.tournament(island, options.seed, story.done)
-        return _copied(options, arrays, story, story.alive, parents, [m for m, p in parents.items() if p != m], "step")
-    alive = story.alive
-    if n < len(alive):
+        parents = {m: p for island in islands for m, p in rules.tournament(island, options.seed, story.done).items()}
+        explored = [m for m, p in parents.items() if p != m]
+    elif n < len(alive):
         shares = [len(part) for part in np.array_split(np.arange(n), len(islands))]
         alive = sorted(m for island, share in zip(islands, shares) for m in rules.survivors(island, share))
-    return _copied(options, arrays, story, alive, {m: m for m in alive}, [], "step")
+        parents = {m: m for m in alive}
+    # Published, a member goes on from where it is. With few members that is too often where it began to overfit.
+    back = [m for m in alive if story.best_at[parents[m]] < story.done - 1 and options.schedule == "branching"]
+    explored = sorted({*explored, *back}) if then == "compete" else explored
+    return _back_to_best(*_copied(options, arrays, story, alive, parents, explored, "step"), back)
 
 
 def _n_islands(options: SearchOptions) -> int:
@@ -318,23 +328,39 @@ def _copied(
     explored: Sequence[int],
     which: Any,
 ) -> tuple[Slice, Story]:
-    """Every living member with the weights of its parent; the best that was in each place stays there."""
+    """Every living member with the weights of its parent, and with its best ones where they are better than its own."""
     source = list(range(len(story.parents)))
     for member, parent in parents.items():
         source[member] = parent
-    index = np.array(source)
+    index, scores = np.array(source), arrays.best_score
+    better = np.where(scores[index] < scores, index, np.arange(len(index)))
     hyper = [story.hyper[s] for s in source]
     for m in explored:
         hyper[m] = rules.explore(hyper[m], options.ranges, which, options.seed, story.done, m)
     state = jax.tree.map(lambda a: a[index], arrays.state)
-    return arrays._replace(state=state), dataclasses.replace(
+    best = jax.tree.map(lambda a: a[better], arrays.best)
+    return Slice(state, best, scores[better]), dataclasses.replace(
         story,
         alive=list(alive),
         hyper=hyper,
         parents=source,
         smoothed=[story.smoothed[s] for s in source],
+        best_at=[story.best_at[s] for s in better],
         steps=[story.steps[s] for s in source],
     )
+
+
+def _back_to_best(arrays: Slice, story: Story, members: Sequence[int]) -> tuple[Slice, Story]:
+    """Members that found nothing better in their last round begin the next from the best averaged weights they had."""
+    chosen = np.isin(np.arange(len(arrays.best_score)), members)
+
+    def take(best: np.ndarray, now: np.ndarray) -> np.ndarray:
+        return np.where(chosen.reshape(-1, *[1] * (now.ndim - 1)), best, now)
+
+    weights, average = (jax.tree.map(take, arrays.best, a) for a in (arrays.state.weights, arrays.state.average))
+    smoothed = [float(arrays.best_score[m]) if chosen[m] else s for m, s in enumerate(story.smoothed)]
+    state = arrays.state._replace(weights=weights, average=average)
+    return arrays._replace(state=state), dataclasses.replace(story, smoothed=smoothed)
 
 
 def _bests(story: Story) -> list[float]:
@@ -397,6 +423,7 @@ def _start(options: SearchOptions, weights: Callable[[int], PyTree], crew: Crew)
         hyper=[dict(options.start)] * n,
         parents=list(range(n)),
         smoothed=[math.nan] * n,
+        best_at=[0] * n,
         steps=[0] * n,
     )
     if options.schedule == "plain":

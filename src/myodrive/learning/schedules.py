@@ -18,7 +18,7 @@ BURN_IN = 1 / 6  # share of a lineage's epochs that they train for before the be
 ISLANDS = 2  # starts that are branched; their branches never copy each other, so that two different networks come out
 TRIAL = 1 / 24  # share of a generation that ends with halving
 GENERATION = 1 / 12  # and of each that ends with tournaments
-SETTLED = 4  # members, where halving stops
+SETTLED = 8  # members, where halving stops
 FALL, FALLING = (0.5, 0.25, 0.1), 1 / 16  # of the learning rate at the end, and the share of each of these rounds
 
 
