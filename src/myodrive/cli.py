@@ -281,6 +281,25 @@ def experiment(
     print(f"report: {write_experiment(result, folder)}")
 
 
+@bench.command("speed")
+def bench_speed(
+    quick: Annotated[bool, typer.Option("--quick", help="A first look, within a minute.")] = False,
+    model: Annotated[list[str] | None, typer.Option(help="emg_paper, snel_lab or large; may be repeated.")] = None,
+    torch_python: Annotated[
+        str | None, typer.Option(help="An interpreter with PyTorch. [default: this one, if it has it]")
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write every round as JSON.")] = None,
+) -> None:
+    """Time LFADS on this machine, beside PyTorch code of the same mathematics where PyTorch is installed."""
+    from myodrive.evaluation.speed_bench.runner import run_speed_bench
+
+    with _progress() as step:
+        result = run_speed_bench(
+            quick=quick, models=model, torch_python=torch_python, json_path=json_file, progress=step
+        )
+    _console().print(result.table())
+
+
 def _run(options: dict[str, Any], out: Path | None, summary: bool, open_: bool = False) -> StudyResult:
     from myodrive.evaluation.job import run_job
     from myodrive.reporting.results_folder import refuse_foreign_folder, stem_of, write_results

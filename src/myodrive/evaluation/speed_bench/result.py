@@ -1,0 +1,101 @@
+"""What the benchmark found: ratios with their spread, as a table and as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from myodrive.safe_write import safe_write
+
+
+@dataclasses.dataclass(frozen=True)
+class SpeedResult:
+    """Rates of every contender in every round, by model."""
+
+    machine: dict[str, Any]
+    tables: dict[str, dict[str, Any]]  # model → contender → its rates
+    gflop_per_step: dict[str, float]
+    with_torch: bool
+
+    def ratio(self, model: str, what: str, rival: str) -> list[float]:
+        """Ours over the rival's rate, round by round; of its two settings of memory the rival's faster one."""
+        table = self.tables[model]
+        settings = [row["work"][what]["rate"] for name, row in table.items() if name.startswith(rival)]
+        if not settings:
+            return []
+        best = max(settings, key=np.median)
+        return [ours / theirs for ours, theirs in zip(table["ours"]["work"][what]["rate"], best, strict=True)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The figures for a machine to read; the headline is that of the first model's steps."""
+        model = next(iter(self.tables))
+        ours = np.array(self.tables[model]["ours"]["work"]["steps"]["rate"])
+        share = ours / self.machine["cores"] * self.gflop_per_step[model] / self.machine["matrix_peak_gflop_s"]
+        headline = {
+            "ratio_to_pytorch_eager": self.ratio(model, "steps", "PyTorch, one process"),
+            "ratio_to_pytorch_processes": self.ratio(model, "steps", f"PyTorch, {self.machine['cores']} processes"),
+            "share_of_matrix_peak": list(share),
+        }
+        flat: dict[str, Any] = {"model": model}
+        for name, values in headline.items():
+            flat[name] = float(np.median(values)) if values else None
+            flat[f"{name}_range"] = [float(min(values)), float(max(values))] if values else None
+        return flat | {"machine": self.machine, "gflop_per_step": self.gflop_per_step, "rounds": self.tables}
+
+    def write(self, path: Path) -> None:
+        """As JSON, whole or not at all."""
+        text = json.dumps(self.to_dict(), indent=1)
+        safe_write(path, lambda temporary: Path(temporary).write_text(text, encoding="utf-8"))
+
+    def table(self) -> Any:
+        """For the terminal: one row for each contender and kind of work."""
+        from rich.table import Table
+
+        table = Table(
+            title=self._title(), caption=None if self.with_torch else "PyTorch is not installed: only our side."
+        )
+        for name in (
+            "model",
+            "work",
+            "who",
+            "wall s",
+            "a second",
+            "ours is faster by",
+            "GFLOP/s a core",
+            "of peak",
+            "MiB",
+        ):
+            table.add_column(name, justify="left" if name in ("model", "work", "who") else "right")
+        for model, sides in self.tables.items():
+            for what in sides["ours"]["work"]:
+                for name, row in sides.items():
+                    table.add_row(*self._row(model, what, name, row))
+        return table
+
+    def _title(self) -> str:
+        m = self.machine
+        return f"{m['processor']}, {m['cores']} cores, {m['matrix_peak_gflop_s']:.0f} GFLOP/s a core in large products"
+
+    def _row(self, model: str, what: str, name: str, row: dict[str, Any]) -> list[str]:
+        rates = np.array(row["work"][what]["rate"])
+        ours = np.array(self.tables[model]["ours"]["work"][what]["rate"])
+        seconds = row["processes"] / np.median(rates)
+        faster = ours / rates
+        spread = "" if name == "ours" else f"{np.median(faster):.2f} ({faster.min():.2f}–{faster.max():.2f})"
+        flops = np.median(rates) * self.gflop_per_step[model] / self.machine["cores"]
+        share = flops / self.machine["matrix_peak_gflop_s"]
+        of_steps = [f"{flops:.0f}", f"{share:.0%}"] if what == "steps" else ["", ""]
+        return [
+            model,
+            what,
+            name,
+            f"{seconds:.3f}",
+            f"{np.median(rates):.2f}",
+            spread,
+            *of_steps,
+            f"{row['peak_mib']:.0f}",
+        ]
