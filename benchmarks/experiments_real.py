@@ -28,7 +28,7 @@ USABLE = {
     "HC031A": ("R", ("Rect", "Hams", "Gast", "Tib Ant")),
     "HC032A": ("L", ("Rect", "Hams", "Gast", "Tib Ant")),
     "HC036A": ("L", ("Rect", "Hams", "Gast", "Tib Ant")),
-    "HC039A": ("R", ("Rect", "Hams", "Gast", "Tib Ant")),
+    "HC039A": ("L", ("Rect", "Hams", "Gast", "Tib Ant")),
     "HC050A": ("R", ("Rect", "Gast", "Tib Ant")),
 }
 RUNNING_COPIES = ("glmax2r", "glmax3r", "glmed2r", "glmed3r", "semitenr")  # one electrode under several names

@@ -166,11 +166,12 @@ def _oscillating_force(
         drive: Drive, activation: np.ndarray, muscles: tuple[SimulatedMuscle, ...], rng: np.random.Generator
     ) -> Signals:
         seen = activation if effect else activation / own * foreign
-        joints, pulls = behaviour.pull_matrix(muscles)
-        pull = behaviour.critically_damped(seen @ (pulls / np.abs(pulls).sum(axis=0)), FORCE_TIME_S, CONTROL_HZ)
+        # A grip: every muscle adds to it. Along a joint, antagonists would turn the oscillation round from step to step.
+        strength = np.abs(behaviour.pull_matrix(muscles)[1]).sum(axis=1, keepdims=True)
+        pull = behaviour.critically_damped(seen @ (strength / strength.sum()), FORCE_TIME_S, CONTROL_HZ)
         newton = 100.0 * pull[:: round(CONTROL_HZ / FORCE_HZ)]
         newton += FORCE_NOISE * np.abs(newton).max(axis=0) * rng.standard_normal(newton.shape)
-        signal = make_signal(newton, ("time", "channel"), {"channel": joints}, units="N", rate_hz=FORCE_HZ)
+        signal = make_signal(newton, ("time", "channel"), {"channel": ["grip"]}, units="N", rate_hz=FORCE_HZ)
         return {"forces": signal}
 
     return Drive(steady.latents * own, steady.events), ISOMETRIC, force

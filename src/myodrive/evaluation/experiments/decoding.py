@@ -62,6 +62,7 @@ class DecodingExperiment:
     measures: ClassVar[Mapping[str, str]] = {
         "residual_r2": "held-out R² of what differs from cycle to cycle",
         "r2": "held-out R²",
+        "r": "held-out correlation, which an artefact in one block moves less",
         "event_mean_r2": "held-out R² of the mean cycle, which needs no EMG",
         "lag_s": "by which the movement follows (s)",
     }
@@ -95,6 +96,7 @@ class DecodingExperiment:
             measures={
                 "residual_r2": float(mean_of_known(found.residual_r2)),
                 "r2": float(mean_of_known(found.r2)),
+                "r": float(mean_of_known(found.r)),
                 "event_mean_r2": float(mean_of_known(found.event_mean_r2)),
                 "lag_s": float(np.median(found.lag_s)),
             },

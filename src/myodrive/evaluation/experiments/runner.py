@@ -275,7 +275,16 @@ def _key(
     """Changes with whatever decides a finding: the data, the options, the version."""
     data = [[data_hash(s) for s in r.signals.values()] for r in recordings]
     own = dataclasses.asdict(experiment)  # type: ignore[call-overload]
-    decides = [data, experiment.name, own, method, candidates, unseen, versions()["myodrive"]]
+    decides = [
+        data,
+        experiment.name,
+        own,
+        list(experiment.measures),
+        method,
+        candidates,
+        unseen,
+        versions()["myodrive"],
+    ]
     return hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
