@@ -5,6 +5,7 @@ import pytest
 
 import myodrive as md
 from myodrive.errors import SignalError
+from myodrive.evaluation.truth_scoring import score_against_truth
 from myodrive.from_emg.crosstalk import diagonalise, fit_unmixing, unmix
 from myodrive.from_emg.lfads import LFADS
 from myodrive.recording import make_signal
@@ -101,3 +102,14 @@ def test_whitening_without_crosstalk_is_nearer_to_each_muscles_own_strength():
         return float(np.sqrt(np.mean((found - truth) ** 2)))
 
     assert error(unmix=True) < 0.6 * error()
+
+
+def test_synergies_of_whitened_emg_without_crosstalk_are_nearer_to_the_truth():
+    recording = md.simulate_recording("gait", seed=1001, duration_s=20.0, n_muscles=6)
+    blind = recording.replace(signals={"emg": recording["emg"]})
+
+    def r2(**options):
+        estimate = md.Synergies(rank=4, cutoff_hz=6.0, **options).fit(blind).estimate(blind)
+        return score_against_truth(estimate, recording).r2
+
+    assert r2(whiten=True, unmix=True) > r2() + 0.01

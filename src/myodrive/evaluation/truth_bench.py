@@ -55,10 +55,13 @@ VARIANTS = {
     "oracle-lowpass": Contender("low-pass", tuple({"cutoff_hz": c} for c in CUTOFFS_HZ)),
     "oracle-whitened": Contender("whitened", tuple({"cutoff_hz": c} for c in CUTOFFS_HZ)),
     "oracle-nmf": Contender("synergies", tuple({"cutoff_hz": c, "rank": N_LATENTS} for c in CUTOFFS_HZ)),
-    "oracle-unmixed": Contender("whitened", tuple({"cutoff_hz": c, "unmix": True} for c in CUTOFFS_HZ)),
+    "oracle-nmf-as-lfads": Contender(
+        "synergies",
+        tuple({"cutoff_hz": c, "rank": N_LATENTS, "whiten": True, "unmix": True} for c in CUTOFFS_HZ),
+    ),
 }
 """Fixed filters, causal forms, and those that are given what nobody has: the best cut-off, and the true rank. The last
-has crosstalk taken off as LFADS has: beside it is seen what the network adds to its own conditioning."""
+is given whitened EMG without crosstalk as LFADS is: beside it is seen what the network adds to its own conditioning."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,8 @@ from jaxtyping import Bool, Float
 from pydantic import Field
 
 from myodrive.errors import OptionError, SignalError
-from myodrive.estimator import Context, Estimate, Estimator, EstimatorConfig
+from myodrive.estimator import Context, Estimate
+from myodrive.from_emg.channels import ChannelConfig, ChannelEstimator
 from myodrive.from_emg.lowpass import smooth
 from myodrive.recording import gap_free_runs, sampling_rate
 
@@ -25,14 +26,14 @@ ROUNDS, SWEEPS = 100, 3  # at most, of alternating between the two factors, and 
 TOLERANCE = 1e-3  # relative gain of a round below which it has converged
 
 
-class SynergiesConfig(EstimatorConfig):
+class SynergiesConfig(ChannelConfig):
     """Options of `Synergies`."""
 
     rank: int | None = Field(default=None, ge=1)  # number of synergies; chosen by held-out entries unless given
     cutoff_hz: float | None = Field(default=None, gt=0)  # of the low-pass before; chosen likewise unless given
 
 
-class Synergies(Estimator):
+class Synergies(ChannelEstimator):
     """Non-negative matrix factorisation of the low-passed envelopes of all muscles; the estimate is its reconstruction.
 
     ``X ≈ C · Wᵀ`` with ``X`` (time, muscle) the zero-phase low-passed EMG, ``W`` (muscle, synergy) ≥ 0 learned over all
@@ -45,6 +46,8 @@ class Synergies(Estimator):
     ----------
     rank : int, optional
     cutoff_hz : float, optional
+    whiten, unmix : bool
+        Whiten raw EMG, and free it of crosstalk, before it is rectified.
 
     Attributes
     ----------
@@ -123,7 +126,7 @@ class Synergies(Estimator):
         self.synergies_[known] = found / np.maximum(found.max(axis=0), np.finfo(float).tiny)
 
     def _estimate(self, trial: xr.DataArray) -> Estimate:
-        x = smooth(trial, self.cutoff_hz_)
+        x = smooth(self._rectified(trial), self.cutoff_hz_)
         known = np.isfinite(self.synergies_).all(axis=1)
         reconstructed = np.full(x.shape, np.nan)
         patterns = self.synergies_[known]
@@ -140,7 +143,8 @@ class Synergies(Estimator):
             for name in ("rank", "cutoff_hz")
         }
         return (
-            f"Rectified EMG was low-passed (zero-phase Butterworth, {self.cutoff_hz_:g} Hz, {chosen['cutoff_hz']}) and "
+            f"{self._words_for_channels()}Rectified EMG was low-passed (zero-phase Butterworth, "
+            f"{self.cutoff_hz_:g} Hz, {chosen['cutoff_hz']}) and "
             f"reconstructed from {self.rank_} muscle {'synergy' if self.rank_ == 1 else 'synergies'} (number "
             f"{chosen['rank']}) by non-negative matrix factorisation over all training trials (Tresch et al. 2006)."
         )
