@@ -137,16 +137,22 @@ class ExperimentResult:
         return json.dumps(without_nan({**about, **content}), indent=1)
 
     def table(self) -> Table:
-        """The rows as a table for the terminal."""
+        """The rows as a table for the terminal: means over recordings."""
         from rich.box import SIMPLE
         from rich.table import Table
 
         known = any(row["effect"] is not None for row in self.rows)
-        heads = ["method", *(["effect"] if known else []), "found", *self.experiment.measures, "CPU s"]
+        heads = [
+            "method",
+            *(["effect"] if known else []),
+            "found",
+            *(m.replace("_", " ") for m in self.experiment.measures),
+            "CPU s",
+        ]
         table = Table(*heads, box=SIMPLE)
         for row in self.rows:
             told = [["no", "yes"][row["effect"]]] if known else []
-            values = [say(row[name], row[f"{name}_sd"]) for name in self.experiment.measures]
+            values = [say(row[name]) for name in self.experiment.measures]  # it must fit into eighty columns
             table.add_row(row["method"], *told, f"{row['found']} of {row['n']}", *values, f"{row['seconds']:.1f}")
         return table
 

@@ -111,10 +111,8 @@ def _checked(methods: Sequence[str], settings: dict[str, Options]) -> list[str]:
 def _candidates(method: str, experiment: Experiment, given: Options) -> list[Options]:
     """The options of a method in this experiment; what the user says of an option holds for every candidate."""
     cls = estimators("from_emg")[method]
-    own = [{k: v for k, v in o.items() if k in cls.Config.model_fields} for o in experiment.settings.get(method, [{}])]
-    if method not in experiment.settings and method != "lfads" and issubclass(cls, estimators("from_emg")["lfads"]):
-        own = [dict(o) for o in experiment.settings.get("lfads", [{}])]
-    merged = [{**o, **given} for o in own]
+    kind = "lfads" if issubclass(cls, estimators("from_emg")["lfads"]) else method  # a population of them as well
+    merged = [{**own, **given} for own in experiment.settings.get(kind, [{}])]
     unique = [o for i, o in enumerate(merged) if o not in merged[:i]]
     for options in unique:
         cls(**options)  # a wrong option is refused before anything is computed
@@ -196,7 +194,7 @@ def _run_case(
     for method, candidates in everything.items():
         key = _key(recordings, experiment, method, candidates, fits.unseen)
         found = [e for e in kept if e.get("key") == key]
-        if not found:
+        if all("failed" in e for e in found):  # or there is none: a movement that cannot be analysed is not tried again
             found = [{**e, "key": key} for e in _analyse(case, recordings, experiment, method, candidates, fits)]
             kept = [e for e in kept if e["method"] != method] + found
             if file:
@@ -289,17 +287,19 @@ def _key(
 
 
 def _kept(file: Path | None) -> list[Entry]:
-    """What an earlier run kept; nothing where there is no file or it is damaged. A failure is tried again."""
+    """What an earlier run kept; nothing where there is no file or it is damaged."""
     if file is None:
         return []
     try:
         entries = json.loads(file.read_text(encoding="utf-8"))
-        return [_with_nan(e) for e in entries if "failed" not in e]
+        return [_with_nan(e) for e in entries]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return []
 
 
 def _with_nan(entry: Entry) -> Entry:
+    if "failed" in entry:
+        return entry
     return {**entry, "measures": {k: float("nan") if v is None else v for k, v in entry["measures"].items()}}
 
 
