@@ -139,17 +139,17 @@ class ExperimentResult:
     def table(self) -> Table:
         """The rows as a table for the terminal: means over recordings."""
         from rich.box import SIMPLE
-        from rich.table import Table
+        from rich.table import Column, Table
 
         known = any(row["effect"] is not None for row in self.rows)
         heads = [
-            "method",
+            Column("method", no_wrap=True),
             *(["effect"] if known else []),
             "found",
             *(m.replace("_", " ") for m in self.experiment.measures),
             "CPU s",
         ]
-        table = Table(*heads, box=SIMPLE)
+        table = Table(*heads, box=SIMPLE, padding=(0, 1, 0, 0))
         for row in self.rows:
             told = [["no", "yes"][row["effect"]]] if known else []
             values = [say(row[name]) for name in self.experiment.measures]  # it must fit into eighty columns
