@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from myodrive.learning.kernels.arithmetic import add, copy, fill_rows, gates, gates_back, multiply, product, rows
+from myodrive.learning.kernels.arithmetic import add, copy, fill_rows, gates, gates_back, multiply, rows
 from myodrive.learning.kernels.frame import argument, cube, handler, is_query, jit, matrix, register, result, vector
 from myodrive.learning.kernels.gru import CHUNK, state_gradient
+from myodrive.learning.kernels.products import PADDING, laid_out, product
 
 
 @jit
@@ -36,6 +37,8 @@ def forward(  # type: ignore[no-untyped-def]
     passed = np.empty((n_batch, n_g), np.float32)
     work_c, work_g = np.empty((n_batch, 4 * n_c), np.float32), np.empty((n_batch, 4 * n_g), np.float32)
     state_c, state_g = np.empty((2, n_batch, n_c), np.float32), np.empty((2, n_batch, n_g), np.float32)
+    w_context, w_factor, w_c = laid_out(w_context), laid_out(w_factor), laid_out(w_c)
+    w_u, w_g = laid_out(w_u), laid_out(w_g)
     c, g = start_c, start_g
     masked(passed, g, generator_mask)
     f = np.empty((n_batch, to_factor.shape[1]), np.float32)
@@ -94,10 +97,9 @@ def backward(  # type: ignore[no-untyped-def]
     to_bias_moment[:], to_w_u[:], to_w_g[:], to_bias_g[:], to_to_factor[:] = 0, 0, 0, 0, 0
     back_c, back_g = to_start_c, to_start_g
     back_c[:], back_g[:] = 0, 0
-    slopes_c, slopes_g = (
-        np.empty((CHUNK, n_batch, 4 * n_c), np.float32),
-        np.empty((CHUNK, n_batch, 4 * n_g), np.float32),
-    )
+    slopes_c = np.empty((CHUNK * n_batch, 4 * n_c + PADDING), np.float32)[:, : 4 * n_c]
+    slopes_g = np.empty((CHUNK * n_batch, 4 * n_g + PADDING), np.float32)[:, : 4 * n_g]
+    w_c_back, w_g_back, w_context_back = laid_out(w_c.T), laid_out(w_g.T), laid_out(w_context.T)
     to_moment, passed = np.empty((CHUNK, n_batch, 2 * n_input), np.float32), np.empty((n_batch, n_g), np.float32)
     d_passed, d_f = np.empty((n_batch, n_g), np.float32), np.zeros((n_batch, to_factor.shape[1]), np.float32)
     d_u, heard = np.empty((n_batch, n_input), np.float32), np.empty((CHUNK * n_batch, n_context), np.float32)
@@ -109,15 +111,16 @@ def backward(  # type: ignore[no-untyped-def]
         first = n_time - done - n
         for k in range(n - 1, -1, -1):
             t = first + k
+            now_c, now_g = slopes_c[k * n_batch : (k + 1) * n_batch], slopes_g[k * n_batch : (k + 1) * n_batch]
             before_c, before_g = (controllers[t - 1], generators[t - 1]) if t > 0 else (start_c, start_g)
             for b in range(n_batch):
                 add(d_f[b], d_factors[t, b])
             _factors_back(generators[t], generator_mask, to_factor, d_f, passed, d_passed, back_g, to_to_factor)
             for b in range(n_batch):
-                gates_back(blocks_g[t, b], before_g[b], back_g[b], clip, slopes_g[k, b])
-                add(to_bias_g, slopes_g[k, b])
-            product(slopes_g[k][:, n_g:], w_g.T, back_g, 1)
-            product(slopes_g[k][:, : 3 * n_g], w_u.T, d_u, 0)
+                gates_back(blocks_g[t, b], before_g[b], back_g[b], clip, now_g[b])
+                add(to_bias_g, now_g[b])
+            product(now_g[:, n_g:], w_g_back, back_g, 1)
+            product(now_g[:, : 3 * n_g], w_u.T, d_u, 0)
             for b in range(n_batch):
                 for i in range(n_input):
                     at_u = d_u[b, i] + d_inputs[t, b, i]
@@ -127,29 +130,24 @@ def backward(  # type: ignore[no-untyped-def]
                 add(to_bias_moment, to_moment[k, b])
             product(to_moment[k], w_moment.T, back_c, 1)
             for b in range(n_batch):
-                gates_back(blocks_c[t, b], before_c[b], back_c[b], clip, slopes_c[k, b])
-                add(to_bias_c, slopes_c[k, b])
-            product(slopes_c[k][:, n_c:], w_c.T, back_c, 1)
-            product(slopes_c[k][:, : 3 * n_c], w_factor.T, d_f, 0)
-        flat_c, flat_g = rows(slopes_c[:n])[:, : 3 * n_c], rows(slopes_g[:n])[:, : 3 * n_g]
+                gates_back(blocks_c[t, b], before_c[b], back_c[b], clip, now_c[b])
+                add(to_bias_c, now_c[b])
+            product(now_c[:, n_c:], w_c_back, back_c, 1)
+            product(now_c[:, : 3 * n_c], w_factor.T, d_f, 0)
+        chunk_c, chunk_g = slopes_c[: n * n_batch], slopes_g[: n * n_batch]
         masked(heard, rows(context[first : first + n]), context_mask)
-        product(heard[: n * n_batch].T, flat_c, to_w_context, 1)
+        product(heard[: n * n_batch].T, chunk_c[:, : 3 * n_c], to_w_context, 1)
         product(rows(controllers[first : first + n]).T, rows(to_moment[:n]), to_w_moment, 1)
-        product(rows(inputs[first : first + n]).T, flat_g, to_w_u, 1)
-        state_gradient(slopes_c[:n], controllers, start_c, first, -1, to_w_c)
-        state_gradient(slopes_g[:n], generators, start_g, first, -1, to_w_g)
-        low = max(first, 1)
-        if first + n > low:
-            earlier, later = rows(factors[low - 1 : first + n - 1]), rows(slopes_c[low - first : n])
-            product(earlier.T, later[:, : 3 * n_c], to_w_factor, 1)
-        if low > first:
-            product(first_f.T, slopes_c[0][:, : 3 * n_c], to_w_factor, 1)
+        product(rows(inputs[first : first + n]).T, chunk_g[:, : 3 * n_g], to_w_u, 1)
+        state_gradient(chunk_c[:, n_c:], controllers, start_c, first, -1, to_w_c)
+        state_gradient(chunk_g[:, n_g:], generators, start_g, first, -1, to_w_g)
+        state_gradient(chunk_c[:, : 3 * n_c], factors, first_f, first, -1, to_w_factor)
         if to_context.size:
             out = rows(to_context[first : first + n])
-            product(flat_c, w_context.T, out, 0)
+            product(chunk_c[:, : 3 * n_c], w_context_back, out, 0)
             masked(out, out, context_mask)
         if to_known.size:
-            rows(to_known[first : first + n])[:] = flat_g
+            rows(to_known[first : first + n])[:] = chunk_g[:, : 3 * n_g]
     _factors_back(start_g, generator_mask, to_factor, d_f, passed, d_passed, back_g, to_to_factor)
 
 

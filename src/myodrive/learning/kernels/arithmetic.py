@@ -1,4 +1,4 @@
-"""Products by SciPy's BLAS, and the arithmetic of the gates between them, in loops that compile to vector instructions.
+"""Products, and the arithmetic of the gates between them, in loops that compile to vector instructions.
 
 The gates of a step lie side by side in one block (batch, 4 state) ``n | r | z | u`` of new value, reset, keep, and the
 state's share of the new value. It is filled with what the input and the biases give, then with the product of the
@@ -11,64 +11,11 @@ Each loop writes one array and reads few: with more, the compiler would not see 
 
 from __future__ import annotations
 
-from typing import Any
-
-import llvmlite.binding
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import get_cython_function_address, intrinsic
 
 from myodrive.learning.kernels.frame import jit
 
-_SGEMM = "myodrive_sgemm"
-llvmlite.binding.add_symbol(_SGEMM, get_cython_function_address("scipy.linalg.cython_blas", "sgemm"))
-_AS_IT_IS, _TRANSPOSED = np.int8(ord("N")), np.int8(ord("T"))
-
 f4 = np.float32
-
-
-def _call_sgemm(
-    typing: Any, ta: Any, tb: Any, m: Any, n: Any, k: Any, alpha: Any,
-    a: Any, lda: Any, b: Any, ldb: Any, beta: Any, c: Any, ldc: Any,
-) -> Any:  # fmt: skip
-    """BLAS' sgemm, of arrays by their address; it wants everything else by address too."""
-    i1, i4, real, array = types.int8, types.int32, types.float32, types.uintp
-    signature = types.void(i1, i1, i4, i4, i4, real, array, i4, array, i4, real, array, i4)
-
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = ir.IntType(8).as_pointer()
-        function = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(ir.VoidType(), [pointer] * len(arguments)), _SGEMM
-        )
-        given = [
-            builder.inttoptr(value, pointer)
-            if kind == array
-            else builder.bitcast(cgutils.alloca_once_value(builder, value), pointer)
-            for kind, value in zip(signature.args, arguments)
-        ]
-        builder.call(function, given)
-        return context.get_dummy_value()
-
-    return signature, code
-
-
-_sgemm: Any = intrinsic(_call_sgemm)
-
-
-@jit
-def product(a, b, out, keep):  # type: ignore[no-untyped-def]
-    """``out = keep · out + a · b``; a and b may be transposed views, and all may be columns of wider arrays."""
-    a_turned, b_turned = a.strides[1] != 4, b.strides[1] != 4
-    # What is in C order here is transposed in BLAS: outᵀ = bᵀ · aᵀ.
-    _sgemm(
-        _TRANSPOSED if b_turned else _AS_IT_IS, _TRANSPOSED if a_turned else _AS_IT_IS,
-        np.int32(out.shape[1]), np.int32(out.shape[0]), np.int32(a.shape[1]), f4(1),
-        b.ctypes.data, np.int32(b.strides[1] // 4 if b_turned else b.strides[0] // 4),
-        a.ctypes.data, np.int32(a.strides[1] // 4 if a_turned else a.strides[0] // 4),
-        f4(keep), out.ctypes.data, np.int32(out.strides[0] // 4),
-    )  # fmt: skip
 
 
 @jit

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from myodrive.learning.kernels.arithmetic import add, copy, fill_rows, gates, gates_back, product, rows
+from myodrive.learning.kernels.arithmetic import add, copy, fill_rows, gates, gates_back, rows
 from myodrive.learning.kernels.frame import argument, cube, handler, is_query, jit, matrix, register, result, vector
+from myodrive.learning.kernels.products import PADDING, laid_out, product
 
-CHUNK = 4  # steps whose input products and weight gradients are taken together: their blocks fit in the cache
+CHUNK = 2  # steps whose input products and weight gradients are taken together: their blocks fit in the cache
 
 
 @jit
@@ -22,6 +23,7 @@ def forward(x, w_input, w_state, bias, start, present, options, states, blocks):
     reverse, clip = options[0] != 0, options[1]
     kept = blocks.size > 0
     work = blocks if kept else np.empty((CHUNK, n_batch, 4 * n_state), np.float32)
+    w_input, w_state = laid_out(w_input), laid_out(w_state)
     before = start
     for done in range(0, n_time, CHUNK):
         n = min(CHUNK, n_time - done)
@@ -52,7 +54,8 @@ def backward(  # type: ignore[no-untyped-def]
     reverse, clip = options[0] != 0, options[1]
     to_w_input[:], to_w_state[:], to_bias[:], to_start[:] = 0, 0, 0, 0
     back = to_start  # the slope at the state, on its way back to the first
-    slopes = np.empty((CHUNK, n_batch, 4 * n_state), np.float32)
+    slopes = np.empty((CHUNK * n_batch, 4 * n_state + PADDING), np.float32)[:, : 4 * n_state]
+    w_back, w_input_back = laid_out(w_state.T), laid_out(w_input.T)
     for done in range(0, n_time, CHUNK):
         n = min(CHUNK, n_time - done)
         first = done if reverse else n_time - done - n
@@ -61,35 +64,40 @@ def backward(  # type: ignore[no-untyped-def]
             t = first + k
             earlier = t + 1 if reverse else t - 1
             before = states[earlier] if 0 <= earlier < n_time else start
+            now = slopes[k * n_batch : (k + 1) * n_batch]
             for b in range(n_batch):
                 add(back[b], slope[t, b])
                 if present[t, b] != 0:
-                    gates_back(blocks[t, b], before[b], back[b], clip, slopes[k, b])
-                    add(to_bias, slopes[k, b])
+                    gates_back(blocks[t, b], before[b], back[b], clip, now[b])
+                    add(to_bias, now[b])
                 else:
-                    slopes[k, b, :] = 0
-            product(slopes[k][:, n_state:], w_state.T, back, 1)
-        flat = rows(slopes[:n])
-        product(rows(x[first : first + n]).T, flat[:, : 3 * n_state], to_w_input, 1)
+                    now[b, :] = 0
+            product(now[:, n_state:], w_back, back, 1)
+        at_input = slopes[: n * n_batch, : 3 * n_state]
+        product(rows(x[first : first + n]).T, at_input, to_w_input, 1)
         if to_x.size:
-            product(flat[:, : 3 * n_state], w_input.T, rows(to_x[first : first + n]), 0)
-        state_gradient(slopes[:n], states, start, first, -1 if not reverse else 1, to_w_state)
+            product(at_input, w_input_back, rows(to_x[first : first + n]), 0)
+        state_gradient(slopes[: n * n_batch, n_state:], states, start, first, 1 if reverse else -1, to_w_state)
 
 
 @jit
-def state_gradient(slopes, states, start, first, earlier, to_w_state):  # type: ignore[no-untyped-def]
-    """Add the slope at the weights of the state from a chunk of steps that begins at `first`.
+def state_gradient(slopes, states, start, first, earlier, to_weights):  # type: ignore[no-untyped-def]
+    """Add the slope at the weights of what a step begins with, from a chunk of steps whose first is `first`.
 
-    The state that a step began with is that of the step `earlier`, -1 or 1, and at one end `start`.
+    That is what the step `earlier`, -1 or 1, ended with, and `start` at one end. `slopes` are (step · batch, gates).
     """
-    n, n_state, n_time = len(slopes), start.shape[1], len(states)
+    n_batch, n_time = start.shape[0], len(states)
+    n = len(slopes) // n_batch
     low, high = max(first, -earlier), min(first + n, n_time - earlier)
     if high > low:
-        before, later = states[low + earlier : high + earlier], slopes[low - first : high - first]
-        product(rows(before).T, rows(later)[:, n_state:], to_w_state, 1)
+        before, later = (
+            states[low + earlier : high + earlier],
+            slopes[(low - first) * n_batch : (high - first) * n_batch],
+        )
+        product(rows(before).T, later, to_weights, 1)
     if high - low < n:
         k = 0 if earlier < 0 else n - 1
-        product(start.T, slopes[k][:, n_state:], to_w_state, 1)
+        product(start.T, slopes[k * n_batch : (k + 1) * n_batch], to_weights, 1)
 
 
 @handler
