@@ -18,7 +18,7 @@ Tree = TypeVar("Tree")
 def tree_to_arrays(tree: Any) -> dict[str, np.ndarray]:
     """Every leaf under a name that says where in the tree it is."""
     leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {jax.tree_util.keystr(path): np.array(leaf, order="C") for path, leaf in leaves}
+    return {jax.tree_util.keystr(path): np.asarray(leaf, order="C") for path, leaf in leaves}
 
 
 def arrays_to_tree(arrays: dict[str, np.ndarray], like: Tree) -> Tree:

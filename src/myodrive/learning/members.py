@@ -41,7 +41,7 @@ class Slice(NamedTuple):
 class Trained(NamedTuple):
     """A slice after its epochs, and how they went."""
 
-    slice: Slice
+    slice: Any  # a Slice
     rows: list[list[dict[str, float]]]  # the scores of each epoch of each member
     first_s: float  # the first epoch, with the compilation if there was one
     epoch_s: float  # the mean of the others; NaN without any

@@ -142,9 +142,9 @@ def search(
     arrays, story = _resumed(options, *_start(options, weights, crew))
     since = time.monotonic() - story.seconds
     while not story.stopped:
+        best_before = arrays.best_score.copy()
         trained = _train(options, arrays, story, hyper, crew, progress, since)
-        story = _told(options, story, trained, arrays.best_score)
-        arrays = _put(arrays, story.alive, trained)
+        story = _told(options, story, trained, arrays.best_score < best_before)
         story.seconds = time.monotonic() - since
         story.plan = _fitted_to_time(options, story, crew.at_once)
         arrays, story = _next_generation(options, arrays, story)
@@ -181,14 +181,15 @@ def _train(
     progress: Callable[[Progress], None] | None,
     since: float,
 ) -> Trained:
-    """All living members through the epochs of the round, in the order of their numbers."""
+    """All living members through the epochs of the round; their new state is put in place of the old."""
     per_slice = len(story.alive) if crew.together else 1
     slices = [story.alive[i : i + per_slice] for i in range(0, len(story.alive), per_slice)]
     orders = [_order(options, arrays, story, hyper, members) for members in slices]
     results: dict[int, Trained] = {}
 
     def done(place: int, trained: Trained) -> None:
-        results[place] = trained
+        _put(arrays, slices[place], trained.slice)
+        results[place] = trained._replace(slice=())  # one copy of the population is enough
         if progress:
             share = sum(len(slices[p]) for p in results) / len(story.alive)
             progress(_progress(options, story, share, time.monotonic() - since, results))
@@ -201,7 +202,7 @@ def _order(options: SearchOptions, arrays: Slice, story: Story, hyper: Any, memb
     told = [{**_told_to(story, m), "decay_steps": math.inf} for m in members]
     changed = {name: np.array([values[name] for values in told], np.float32) for name in told[0]}
     fixed = {n: np.full(len(members), v, np.float32) for n, v in hyper._asdict().items() if n not in changed}
-    index = np.array(members)
+    index = np.array(members) if len(members) > 1 else slice(members[0], members[0] + 1)  # a view of a single one
     piece = jax.tree.map(lambda a: a[index], arrays)
     keys = np.stack([_key(options.seed, story.done, m) for m in members])
     piece = piece._replace(state=piece.state._replace(key=keys))
@@ -220,18 +221,12 @@ def _key(seed: int, generation: int, member: int) -> np.ndarray:
     return np.frombuffer(digest[:8], np.uint32).copy()
 
 
-def _put(arrays: Slice, members: list[int], trained: Trained) -> Slice:
-    index = np.array(members)
-
-    def put(old: np.ndarray, new: np.ndarray) -> np.ndarray:
-        changed = old.copy()
-        changed[index] = new
-        return changed
-
-    return jax.tree.map(put, arrays, trained.slice)
+def _put(arrays: Slice, members: list[int], new: Slice) -> None:
+    for old, rows in zip(jax.tree.leaves(arrays), jax.tree.leaves(new)):
+        old[members] = rows
 
 
-def _told(options: SearchOptions, story: Story, trained: Trained, best_before: np.ndarray) -> Story:
+def _told(options: SearchOptions, story: Story, trained: Trained, improved: np.ndarray) -> Story:
     """The story with what the round brought: smoothed scores, steps, a row of history for each member."""
     now = story.rounds[story.done]
     n_steps = now.epochs * options.steps_per_epoch
@@ -243,8 +238,8 @@ def _told(options: SearchOptions, story: Story, trained: Trained, best_before: n
         history=list(story.history),
         member_steps=story.member_steps + n_steps * len(story.alive),
     )
-    for member, epochs, best in zip(story.alive, trained.rows, trained.slice.best_score):
-        if best < best_before[member]:
+    for member, epochs in zip(story.alive, trained.rows):
+        if improved[member]:
             story.best_at[member] = story.done
         for epoch in epochs:
             story.smoothed[member] = rules.smoothed(story.smoothed[member], epoch["validation"])
@@ -286,7 +281,8 @@ def _next_generation(options: SearchOptions, arrays: Slice, story: Story) -> tup
         then = "continue"
     if then == "branch":
         sound = {m: s for m, s in scores.items() if math.isfinite(s)}
-        starters = rules.survivors(sound, _n_islands(options))
+        # The best of each kind of start: of `AutoLFADS` one that runs forwards in time and one that runs backwards.
+        starters = [m for island in _islands(options, sound) for m in rules.survivors(island, 1)]
         alive = list(range(n))
         parents = {m: starters[m % len(starters)] for m in alive}
         explored = alive[_n_islands(options) :]  # the first of each keeps its hyperparameters
@@ -431,7 +427,7 @@ def _start(options: SearchOptions, weights: Callable[[int], PyTree], crew: Crew)
             rules.explore(options.start, options.ranges, "first", options.seed, 0, m) if m else dict(options.start)
             for m in range(n)
         ]
-    return Slice(state, state.average, never), story
+    return Slice(state, jax.tree.map(np.copy, state.average), never), story
 
 
 def _save(options: SearchOptions, arrays: Slice, story: Story) -> None:
@@ -453,4 +449,4 @@ def _resumed(options: SearchOptions, arrays: Slice, story: Story) -> tuple[Slice
             remedy="Remove it, or name another file.",
         )
     plan = [tuple(r) for r in values["story"]["plan"]]
-    return jax.tree.map(np.asarray, saved), Story(**{**values["story"], "plan": plan})
+    return jax.tree.map(np.array, saved), Story(**{**values["story"], "plan": plan})

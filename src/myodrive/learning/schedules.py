@@ -18,7 +18,7 @@ BURN_IN = 1 / 6  # share of a lineage's epochs that they train for before the be
 ISLANDS = 2  # starts that are branched; their branches never copy each other, so that two different networks come out
 TRIAL = 1 / 24  # share of a generation that ends with halving
 GENERATION = 1 / 12  # and of each that ends with tournaments
-SETTLED = 8  # members, where halving stops
+SETTLED, LAST = 8, 4  # members where quick halving stops, and that are left for the second half of the tournaments
 FALL, FALLING = (0.5, 0.25, 0.1), 1 / 16  # of the learning rate at the end, and the share of each of these rounds
 
 
@@ -60,10 +60,13 @@ def branching(population: int, epochs: int) -> Plan:
     while members > SETTLED:
         rounds.append(Round(members, part(TRIAL), "halve"))
         members = max(SETTLED, members // 2)
-    ending = [Round(members, part(FALLING), "continue", rate) for rate in FALL]
+    fewer = min(LAST, members)
+    ending = [Round(fewer, part(FALLING), "continue", rate) for rate in FALL]
     left = epochs - lineage_epochs((*rounds, *ending))
-    n = max(1, round(left / part(GENERATION)))
-    compete = [Round(members, max(1, round(left / n))) for _ in range(n)]
+    n = max(2, round(left / part(GENERATION)))
+    compete = [Round(members if i < n // 2 else fewer, max(1, round(left / n))) for i in range(n)]
+    if fewer < members:
+        compete[n // 2 - 1] = dataclasses.replace(compete[n // 2 - 1], then="halve")
     return (*rounds, *compete, *ending)
 
 

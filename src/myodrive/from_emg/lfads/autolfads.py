@@ -101,10 +101,14 @@ class AutoLFADS(LFADS):
             f"single networks in all, schedule “{c.schedule}”): the worse copied the better and changed hyperparameters, "
             f"by the likelihood of samples hidden from the network, in {c.validation_share:.0%} of the recording that "
             f"shares no sample with training. The best network had {chosen}. {self._words_for_model()}"
-            f"The activation is the posterior mean of {c.n_samples} draws from the best {len(self.members_)} networks, half of which run "
-            f"backwards in time; "
-            f"{self._words_for_interval()}"
+            f"The activation is the posterior mean of {c.n_samples} draws from the best {len(self.members_)} networks"
+            f"{self._words_for_directions()}; {self._words_for_interval()}"
         )
+
+    def _words_for_directions(self) -> str:
+        backward = self.networks_.backward
+        n = 0 if backward is None else int(np.sum(np.asarray(backward) > 0))
+        return f", of which {n} run{'s' if n == 1 else ''} backwards in time" if n else ""
 
     def _train(self, problem: Problem) -> Network:
         config = self.config
