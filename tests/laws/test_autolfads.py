@@ -49,6 +49,11 @@ def test_estimates_are_those_of_the_best_networks_and_survive_saving(fitted, tmp
     assert "a population of 5" in text and "best 2 networks" in text and "dropout 0.1" in text
 
 
+def test_the_estimate_is_made_with_one_network_of_each_direction(fitted):
+    assert sorted(np.asarray(fitted.networks_.backward)) == [0, 1]
+    assert all(member % 2 == way for member, way in zip(fitted.members_, np.asarray(fitted.networks_.backward)))
+
+
 def test_the_report_draws_the_search(fitted):
     charts = search_charts(fitted.history_, "autolfads", "m5")
     assert len(charts) == 1 + len(RANGES)

@@ -9,7 +9,6 @@ import json
 import re
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -40,7 +39,7 @@ from myodrive.from_emg.lfads.data import (
     unbinned,
 )
 from myodrive.from_emg.lfads.densities import DENSITIES
-from myodrive.from_emg.lfads.model import Network, Sizes
+from myodrive.from_emg.lfads.model import Network, Sizes, directed
 from myodrive.from_emg.lfads.objective import Hyperparameters, LFADSTask
 from myodrive.from_emg.lfads.options import LFADSConfig
 from myodrive.from_emg.lfads.posterior import SPREAD, interval, posterior_of_mean
@@ -535,9 +534,12 @@ class LFADS(Estimator):
         each = (sizes.n_session,) if sizes.n_session > 1 else ()
         null = jnp.zeros((*each, len(DENSITIES[sizes.density].bounds), sizes.n_muscle))
         keys = jnp.zeros((n_member, 2), jnp.uint32)
-        like = jax.eval_shape(jax.vmap(partial(Network.create, sizes, null)), keys)
-        if ".backward" in weights:  # members that have a direction
-            like = dataclasses.replace(like, backward=jax.ShapeDtypeStruct((n_member,), jnp.float32))
+
+        def created(key: jax.Array) -> Network:
+            net = Network.create(sizes, null, key)
+            return directed(net, backward=False) if ".backward" in weights else net
+
+        like = jax.eval_shape(jax.vmap(created), keys)
         self.networks_ = arrays_to_tree(weights, like)
         self.sessions_ = {}
         for i, (name, own) in enumerate(sessions.items()):
