@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from myodrive.errors import SignalError
-from myodrive.from_emg.lfads import LFADS
+from myodrive.from_emg.lfads import LFADS, posterior
 from myodrive.from_emg.lfads.adaptation import starting_point
 from myodrive.from_emg.lfads.choices import best, score_in_blocks
 from myodrive.from_emg.lfads.model import NO_DROPOUT, Network, Sizes, encode, of_session
@@ -30,6 +30,8 @@ TINY = {
     "whiten": False, "unmix": False,
 }  # fmt: skip
 quick_jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})  # compiles fast, runs slowly
+encoded = quick_jit(encode)
+moments = quick_jit(posterior._moments.__wrapped__, static_argnames="n_samples")
 
 
 def network(sizes=SIZES, seed=0):
@@ -58,6 +60,7 @@ def untrained(monkeypatch):
         return Trained(weights, [{"epoch": 0.0, "validation": 0.0, "seconds": 0.0}], 0, 0, "epochs")
 
     monkeypatch.setattr(LFADS, "_run", run)
+    monkeypatch.setattr(posterior, "_moments", moments)
 
 
 # -- no future -------------------------------------------------------------------------------------------------------
@@ -69,7 +72,7 @@ def test_the_encoders_of_a_causal_network_hear_no_step_beyond_their_look_ahead()
     changed, last = x.at[8:].add(1.0), 8 - look_ahead
     seen = jnp.ones((12, 2, 2))
     for sizes in (dataclasses.replace(SIZES, look_ahead=look_ahead), SIZES):
-        before, after = (encode(network(sizes), a, seen, NO_DROPOUT) for a in (x, changed))
+        before, after = (encoded(network(sizes), a, seen, NO_DROPOUT) for a in (x, changed))
         same = np.array_equal(before.context[:last], after.context[:last])
         assert same == (sizes.look_ahead is not None)
         assert np.array_equal(before.initial_mean, after.initial_mean) == same
@@ -107,9 +110,9 @@ def two_sessions():
 def test_in_a_batch_of_several_sessions_each_window_is_read_as_by_its_own():
     net, x = two_sessions(), jax.random.normal(jax.random.PRNGKey(1), (6, 3, 4))
     session, seen = jnp.array([1, 0, 1]), jnp.ones((6, 3, 2))
-    together = encode(of_session(net, session), x, seen, NO_DROPOUT)
+    together = encoded(of_session(net, session), x, seen, NO_DROPOUT)
     for s in range(2):
-        own = encode(of_session(net, s), x, seen, NO_DROPOUT)
+        own = encoded(of_session(net, s), x, seen, NO_DROPOUT)
         for a, b in zip(together[:2], own[:2]):
             np.testing.assert_allclose(a[session == s], b[session == s], rtol=1e-5, atol=1e-6)
     assert not np.allclose(together.initial_mean[session == 0], own.initial_mean[session == 0])
@@ -173,8 +176,8 @@ def test_a_saved_network_finds_its_muscles_by_label_in_a_new_session(untrained):
     old = jax.tree.map(lambda a: a[0], model.networks_)
     x = jax.random.normal(jax.random.PRNGKey(4), (8, 2, 6))
     seen = jnp.ones((8, 2, 3)).at[:, :, 1].set(0.0)  # the second is one that the other does not know
-    with_old = encode(old, x, seen, NO_DROPOUT)
-    with_new = encode(net, x[..., jnp.array([2, 1, 0, 5, 4, 3])], seen.at[:, :, 1].set(1.0), NO_DROPOUT)
+    with_old = encoded(old, x, seen, NO_DROPOUT)
+    with_new = encoded(net, x[..., jnp.array([2, 1, 0, 5, 4, 3])], seen.at[:, :, 1].set(1.0), NO_DROPOUT)
     np.testing.assert_allclose(with_new.initial_mean, with_old.initial_mean, rtol=1e-4, atol=1e-6)
     for name, linear in net.read_out.items():
         np.testing.assert_array_equal(linear.weight[:, [2, 0]], old.read_out[name].weight[:, [0, 2]])

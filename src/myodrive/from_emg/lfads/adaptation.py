@@ -53,12 +53,19 @@ def adapt(
     Raises
     ------
     SignalError
-        If no muscle has the label of one that the model knows, or the recording is too short to hold some of it out.
+        If no muscle has the label of one that the model knows, the recording is too short to hold some of it out, or
+        it is rectified and the model learned from raw EMG.
     """
     if not hasattr(model, "networks_"):
         raise NotFittedError(f"{type(model).__name__} has not learned anything yet.", remedy="Call fit(…) first.")
-    new = type(model)(**model.get_params())
+    options = model.get_params()
+    new = type(model)(**options if model.reads_raw_ else {**options, "whiten": False, "unmix": False})
     trials = new._prepared(data, mvc)
+    if new.reads_raw_ != model.reads_raw_:
+        raise SignalError(
+            "the network learned from raw EMG, and this input is rectified already.",
+            remedy="Give it raw EMG, or fit the network with whiten=False, unmix=False.",
+        )
     known = [m for m in new.muscles_ if m in model.muscles_]
     if not known:
         raise SignalError(
@@ -73,7 +80,12 @@ def adapt(
     problem = new._problem(trials)
     start = starting_point(model, new, problem)
     n_common = start.read_in.bias.shape[-1]  # type: ignore[union-attr]
-    new.sizes_ = {**model.sizes_, "n_muscle": len(new.muscles_), "n_session": 1, "n_common": n_common}
+    new.sizes_ = {
+        **dataclasses.asdict(model._sizes()),
+        "n_muscle": len(new.muscles_),
+        "n_session": 1,
+        "n_common": n_common,
+    }
     adapted = [
         _adapted(new, jax.tree.map(lambda a, m=m: a[m], start), problem, epochs, minutes)
         for m in range(len(start.prior_mean))

@@ -40,10 +40,10 @@ class Problem:
     held_out: HeldOut
     blocks: Int[np.ndarray, " block"]  # where blocks of validation start, of `n_block` bins
     n_block: int
+    session: Int[np.ndarray, " window"]  # of each held-out window; 0 where there is one
     steps_per_epoch: int
     fingerprint: str  # of data and configuration
     alignment: Alignment | None = None  # of several sessions
-    session: Int[np.ndarray, " window"] | None = None  # of each held-out window, where there are several
 
     def start(self, key: PRNGKeyArray) -> Network:
         """A network to start from: random, but for the density that ignores time and, of sessions, what aligns them."""

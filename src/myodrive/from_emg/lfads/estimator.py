@@ -20,7 +20,7 @@ from scipy.stats import norm
 
 from myodrive.activation import Activation
 from myodrive.conditioning.windows import chop, merge, partition, stretches
-from myodrive.errors import SignalError
+from myodrive.errors import NotFittedError, SignalError
 from myodrive.estimator import Context, Estimate, Estimator
 from myodrive.from_emg import crosstalk, whitening
 from myodrive.from_emg.lfads.adaptation import adapt
@@ -114,6 +114,8 @@ class LFADS(Estimator):
     def fit(self: Like, data: Trials, mvc: Trials | Sequence[Trials] | None = None) -> Like:
         """As of every estimator. Recordings of several sessions or subjects share one network, see `of_session`."""
         groups = by_session(data) if self.config.sessions and isinstance(data, Study) else {}
+        self.sessions_: dict[str, LFADS] = {}
+        self.adaptation_ = {}
         if len(groups) < 2:
             return super().fit(data, mvc)
         self._fit_sessions(groups, mvc)
@@ -226,8 +228,8 @@ class LFADS(Estimator):
         columns = np.array([*places, *(len(whole.muscles_) + p for p in places)])
         self.centre_, self.scale_ = whole.centre_[i, columns], whole.scale_[i, columns]
         self.sizes_ = {**whole.sizes_, "n_muscle": len(places), "n_session": 1}
-        own = problem.session == i if problem.session is not None else np.ones(len(problem.held_out.emg), bool)
-        rows = own if own.any() else np.ones_like(own)
+        own = problem.session == i
+        rows = own if own.any() else np.ones_like(own)  # none of a short session may be held out
         known = np.arange(2 * len(whole.muscles_), problem.held_out.x.shape[-1])
         emg, x, present = (a[rows] for a in problem.held_out)
         self._calibrate(HeldOut(emg[..., places], x[..., [*columns, *known]], present[..., places]))
@@ -240,13 +242,12 @@ class LFADS(Estimator):
         SignalError
             If that session was not there in training.
         """
-        sessions: dict[str, LFADS] = getattr(self, "sessions_", {})
-        if name not in sessions:
+        if name not in self.sessions_:
             raise SignalError(
-                f"the session '{name}' was not there in training. Found: {', '.join(sessions) or 'a single one'}.",
+                f"the session '{name}' was not there in training. Found: {', '.join(self.sessions_) or 'a single one'}.",
                 remedy="Label the recording (subject, session), or fit the model to it: model.adapt(recording).",
             )
-        return sessions[name]
+        return self.sessions_[name]
 
     def estimate(self, data: Trials) -> Any:
         """As of every estimator; of several sessions each recording is estimated with what was learned for its own."""
@@ -275,12 +276,20 @@ class LFADS(Estimator):
         -------
         Activation, or a list of them for a `Study`
         """
+        if not hasattr(self, "networks_"):
+            raise NotFittedError(f"{type(self).__name__} has not learned anything yet.", remedy="Call fit(…) first.")
         if isinstance(data, Study):
             return [self.reconstruct(recording) for recording in data]
         if getattr(self, "sessions_", None):
             return self.of_session(session_name(data) if isinstance(data, Recording) else "").reconstruct(data)
+        if isinstance(data, xr.DataArray) and "trial" in data.dims:
+            raise SignalError("trials are reconstructed one by one.", remedy="Pass data.isel(trial=0) and so on.")
         (trial,) = self._trials(data)
         trial = trial.reindex(muscle=self.muscles_)
+        names = {
+            k: c.where(c.notnull(), "") for k, c in trial.coords.items() if c.dims == ("muscle",) and k != "muscle"
+        }
+        trial = trial.assign_coords(names)  # of a muscle that was left out: not recognised
         other = copy.copy(self)
         other._dead = ~np.isfinite(trial.values).any(axis=0)
         activation = other._estimate_trial(trial)
@@ -351,7 +360,7 @@ class LFADS(Estimator):
             return dataclasses.replace(found, task=dataclasses.replace(found.task, batch_size=size))
 
         def short(problem: Problem) -> Network:
-            minutes = config.minutes / 12 if config.minutes else None
+            minutes = config.minutes / 14 if config.minutes else None  # at most seven, in half of the time
             return self._run(problem, n_epochs=SHORT_EPOCHS, minutes=minutes).weights
 
         if config.window_s == "auto":
@@ -382,7 +391,13 @@ class LFADS(Estimator):
         pieces = [p for trial, s in zip(trials, owners) for p in self._pieces(trial, s)]
         self.window_ = self._window(max(map(len, pieces)))
         n_block = max(n_block, self.window_)
-        data = Bins.of([p for p in pieces if len(p) >= n_block])
+        usable = [p for p in pieces if len(p) >= n_block]
+        if short := sorted(set(owners) - {p.session for p in usable}):
+            raise SignalError(
+                f"session {short[0] + 1} of {len(set(owners))} has no stretch without a gap of {n_block * self.bin_s_:.2g} s.",
+                remedy="Leave it out, shorten window_s, or pool the sessions: sessions=False.",
+            )
+        data = Bins.of(usable)
         self.training_s_ = len(data.emg) * self.bin_s_
         self.centre_, self.scale_ = data.centre, data.scale
         self.known_centre_, self.known_scale_ = data.known_centre, data.known_scale
