@@ -30,14 +30,25 @@ class SpeedResult:
         best = max(settings, key=np.median)
         return [ours / theirs for ours, theirs in zip(table["ours"]["work"][what]["rate"], best, strict=True)]
 
+    def cpu_ratio(self, model: str, what: str, rival: str) -> list[float]:
+        """The rival's CPU time for a piece of work over ours, round by round: less disturbed by what else is running."""
+        table = self.tables[model]
+        settings = [row["work"][what]["cpu_s"] for name, row in table.items() if name.startswith(rival)]
+        if not settings:
+            return []
+        best = min(settings, key=np.median)
+        return [theirs / ours for ours, theirs in zip(table["ours"]["work"][what]["cpu_s"], best, strict=True)]
+
     def to_dict(self) -> dict[str, Any]:
         """The figures for a machine to read; the headline is that of the first model's steps."""
         model = next(iter(self.tables))
         ours = np.array(self.tables[model]["ours"]["work"]["steps"]["rate"])
         share = ours / self.machine["cores"] * self.gflop_per_step[model] / self.machine["matrix_peak_gflop_s"]
+        cores = self.machine["cores"]
         headline = {
             "ratio_to_pytorch_eager": self.ratio(model, "steps", "PyTorch, one process"),
-            "ratio_to_pytorch_processes": self.ratio(model, "steps", f"PyTorch, {self.machine['cores']} processes"),
+            "ratio_to_pytorch_processes": self.ratio(model, "steps", f"PyTorch, {cores} processes"),
+            "cpu_ratio_to_pytorch_processes": self.cpu_ratio(model, "steps", f"PyTorch, {cores} processes"),
             "share_of_matrix_peak": list(share),
         }
         flat: dict[str, Any] = {"model": model}
