@@ -21,8 +21,8 @@ from scipy.stats import norm
 from myodrive.activation import Activation
 from myodrive.conditioning.windows import chop, merge, partition, stretches
 from myodrive.errors import NotFittedError, SignalError
-from myodrive.estimator import Context, Estimate, Estimator
-from myodrive.from_emg import crosstalk, whitening
+from myodrive.estimator import Context, Estimate
+from myodrive.from_emg.channels import ChannelEstimator
 from myodrive.from_emg.lfads.adaptation import adapt
 from myodrive.from_emg.lfads.choices import SHORT_EPOCHS, WINDOWS_S, best
 from myodrive.from_emg.lfads.data import (
@@ -48,7 +48,7 @@ from myodrive.from_emg.lfads.sessions import by_session, narrowed, session_name
 from myodrive.learning.checkpoint import arrays_to_tree, tree_to_arrays
 from myodrive.learning.loop import LoopOptions, Progress, State, Trained, train
 from myodrive.recording import Recording, Study, sampling_rate
-from myodrive.trials import Trials, as_trials
+from myodrive.trials import Trials
 
 LEAST_TRAINING_S = 30.0  # half of what it was measured on (docs/bench_truth.md)
 
@@ -57,7 +57,7 @@ UNITS = ("ic_encoder", "ci_encoder", "controller", "generator", "n_initial", "n_
 RENAMED = re.compile(r"\.to_(log_shape|log_rate)")  # read-outs as they were called before there were several densities
 
 
-class LFADS(Estimator):
+class LFADS(ChannelEstimator):
     """Latent factor analysis of EMG: the activation as what a recurrent network infers to drive all muscles together.
 
     One network (not yet a population) is trained on windows of the recording, without labels, to predict samples of
@@ -173,9 +173,6 @@ class LFADS(Estimator):
             "has not been measured, so trust the other methods more."
         ]
 
-    def _normalised(self, filtered: xr.DataArray, rectified: xr.DataArray) -> xr.DataArray:
-        return self.normalisation_.apply(filtered if self.reads_raw_ else rectified)
-
     def _trials(self, data: Trials) -> list[xr.DataArray]:
         trials = super()._trials(data)
         if not self.config.external or isinstance(data, xr.DataArray):
@@ -187,15 +184,6 @@ class LFADS(Estimator):
     @property
     def _whitens(self) -> bool:
         return self.config.whiten and not self.config.causal  # it looks ahead without end
-
-    def _prepared(self, data: Trials, mvc: Trials | Sequence[Trials] | None) -> list[xr.DataArray]:
-        """What the network learns from."""
-        stages = {trial.attrs.get("stage", "raw") for trial in as_trials(data)}
-        self.reads_raw_ = (self._whitens or self.config.unmix) and stages <= {"raw", "filtered"}
-        trials = super()._prepared(data, mvc)
-        if self.reads_raw_:
-            self._learn_channels(trials)
-        return [self._rectified(trial) for trial in trials]
 
     def _fit(self, trials: list[xr.DataArray]) -> None:
         problem = self._chosen_problem(trials)
@@ -309,40 +297,6 @@ class LFADS(Estimator):
         numbers = (self.bin_s_, self.config.n_samples, self.config.seed)
         muscles = range(len(self.muscles_))
         self.spread_unseen_ = np.array([spread_unseen(self.networks_, *held_out, *numbers, m) for m in muscles])
-
-    def _learn_channels(self, trials: list[xr.DataArray]) -> None:
-        """What must be known of the channels before they are rectified: their crosstalk and their spectra."""
-        self.rate_ = whitening.common_rate(trials)
-        n_muscle = trials[0].sizes["muscle"]
-        self.unmixing_ = crosstalk.fit_unmixing(trials) if self.config.unmix else np.eye(n_muscle)
-        unmixed = [crosstalk.unmix(trial, self.unmixing_) for trial in trials]
-        if self._whitens:
-            self.autocovariance_, self.noise_ = whitening.fit_spectra(unmixed, self.config.order)
-            self.gain_ = whitening.fit_gain(unmixed, self.autocovariance_, self.noise_)
-
-    def _rectified(self, trial: xr.DataArray) -> xr.DataArray:
-        """What the network learns from: free of crosstalk, whitened and rectified, or as it came where it came rectified."""
-        if not self.reads_raw_:
-            return trial
-        if trial.attrs["stage"] != "filtered":
-            raise SignalError(
-                f"the network learned from raw EMG, and this input is {trial.attrs['stage']} already.",
-                remedy="Give it raw EMG, or fit with whiten=False, unmix=False.",
-            )
-        whitening.check_rate(trial, self.rate_)
-        unmixed = crosstalk.unmix(trial, self.unmixing_)
-        if not self._whitens:
-            return unmixed.copy(data=np.abs(unmixed.values))
-        return unmixed.copy(data=self.gain_ * whitening.whiten(unmixed, self.autocovariance_, self.noise_))
-
-    def _words_for_channels(self) -> str:
-        """How the EMG was made ready, for the methods section; "" where it came rectified."""
-        steps = [
-            ("freed of crosstalk by joint diagonalisation (after Kilner et al. 2002)", self.config.unmix),
-            (f"whitened adaptively (order {self.config.order}; after Clancy & Farry 2000)", self._whitens),
-        ]
-        done = [words for words, wanted in steps if wanted and self.reads_raw_]
-        return f"EMG was {' and '.join(done)} before rectification. " if done else ""
 
     def _chosen_problem(self, trials: list[xr.DataArray], sessions: Sequence[int] = ()) -> Problem:
         """The problem with the window and the density asked for, or with those that the data choose."""
@@ -542,7 +496,7 @@ class LFADS(Estimator):
         others = {name: a for name, a in arrays.items() if not name.startswith(("network", "session "))}
         values, sessions = dict(values), values.get("sessions_", {})
         values.pop("sessions_", None)
-        super()._restore(others, {"reads_raw_": False, **values})  # before it was there none did
+        super()._restore(others, values)
         weights = {RENAMED.sub(r".read_out['\1']", name): a for name, a in (single or several).items()}
         sizes = self._sizes()
         n_member = len(next(iter(weights.values())))

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from myodrive.estimator import EstimatorConfig
+from myodrive.from_emg.channels import ChannelConfig
 
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -14,13 +14,12 @@ Scale = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 
 
-class LFADSConfig(EstimatorConfig):
+class LFADSConfig(ChannelConfig):
     """Options of `LFADS`."""
 
     # Before rectification, of raw EMG; an input that is rectified already has lost what both need
-    whiten: bool = True  # samples that tell something new: see `WhitenedEnvelope`
-    unmix: bool = True  # take off what one muscle's electrodes see of another: see `crosstalk`
-    order: Annotated[int, Field(ge=1, le=50)] = 6  # of the whitening's autoregressive model
+    whiten: bool = True
+    unmix: bool = True
 
     # Windows
     # Published .2; docs/lfads.md says how it was chosen. "auto" takes the best of .2, .4, .8 and 1.6 s by the
