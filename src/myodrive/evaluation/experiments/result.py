@@ -142,7 +142,7 @@ class ExperimentResult:
         from rich.table import Column, Table
 
         known = any(row["effect"] is not None for row in self.rows)
-        heads = [
+        heads: list[Column | str] = [
             Column("method", no_wrap=True),
             *(["effect"] if known else []),
             "found",
