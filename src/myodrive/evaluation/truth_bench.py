@@ -19,6 +19,7 @@ from myodrive.errors import OptionError
 from myodrive.estimator import estimators, versions
 from myodrive.evaluation.truth_result import BenchResult, Options, without_nan
 from myodrive.evaluation.truth_scoring import TruthScore, score_against_truth
+from myodrive.learning.processes import worker_environment
 from myodrive.recording import Recording
 from myodrive.safe_write import safe_write_text
 from myodrive.truth import SCENARIOS, simulate_recording
@@ -249,11 +250,7 @@ def _outcome(future: Future[Scores], case: Case, contenders: dict[str, Contender
 @contextlib.contextmanager
 def _one_thread_each() -> Iterator[None]:
     """Child processes that start in here compute on one thread: several on each core would only wait for each other."""
-    wanted = {
-        "OMP_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-        "XLA_FLAGS": os.environ.get("XLA_FLAGS", "") + " --xla_cpu_multi_thread_eigen=false",
-    }
+    wanted = worker_environment()
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
     try:

@@ -122,7 +122,7 @@ class AutoLFADS(LFADS):
             steps_per_epoch=problem.steps_per_epoch,
             schedule=config.schedule,
             epochs=config.max_epochs,
-            minutes=config.minutes,
+            minutes=self._minutes_left(),
             seed=config.seed,
             checkpoint=Path(config.checkpoint) if config.checkpoint else None,
             fingerprint=problem.fingerprint,

@@ -387,12 +387,16 @@ class LFADS(ChannelEstimator):
     def _train(self, problem: Problem) -> Network:
         """The networks that estimates are made with, along a leading axis `member`; here it is one."""
         config = self.config
-        minutes = None if config.minutes is None else max(config.minutes - self._chosen_in_s / 60, config.minutes / 2)
         checkpoint = Path(config.checkpoint) if config.checkpoint else None
-        trained = self._run(problem, n_epochs=config.max_epochs, minutes=minutes, checkpoint=checkpoint)
+        trained = self._run(problem, n_epochs=config.max_epochs, minutes=self._minutes_left(), checkpoint=checkpoint)
         self.history_, self.best_epoch_ = trained.history, trained.best_epoch
         self.skipped_, self.stopped_ = trained.skipped, trained.stopped
         return jax.tree.map(lambda a: a[None], trained.weights)
+
+    def _minutes_left(self) -> float | None:
+        """Of `minutes=`, after the choice of window and density."""
+        minutes = self.config.minutes
+        return None if minutes is None else max(minutes - self._chosen_in_s / 60, minutes / 2)
 
     def _run(
         self,
