@@ -162,3 +162,8 @@ def test_an_unknown_method_or_scenario_is_refused() -> None:
         run_truth_bench(methods=["magic"], **SMALL)
     with pytest.raises(OptionError, match="dance"):
         run_truth_bench(**{**SMALL, "scenarios": ["dance"]})
+
+
+def test_options_given_to_a_method_join_those_that_the_bench_has_for_it() -> None:
+    settings = run_truth_bench(methods=["low-pass"], settings={"autolfads": {"population": 4}}, **SMALL).settings
+    assert settings["autolfads"] == {"minutes": 10.0, "workers": 0, "population": 4}

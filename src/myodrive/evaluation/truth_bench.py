@@ -139,7 +139,8 @@ def run_truth_bench(
     OptionError
         If a method or a scenario is unknown.
     """
-    settings = {**(QUICK_SETTINGS if quick else FULL_SETTINGS), **(settings or {})}
+    usual = QUICK_SETTINGS if quick else FULL_SETTINGS
+    settings = usual | {name: usual.get(name, {}) | given for name, given in (settings or {}).items()}
     contenders = _contenders(methods, settings, quick)
     chosen = list(scenarios or (("reference",) if quick else SCENARIOS))
     for scenario in chosen:
