@@ -113,3 +113,22 @@ def test_synergies_of_whitened_emg_without_crosstalk_are_nearer_to_the_truth():
         return score_against_truth(estimate, recording).r2
 
     assert r2(whiten=True, unmix=True) > r2() + 0.01
+
+
+def test_an_electrode_without_contact_leaves_the_crosstalk_of_the_others_as_it_is_found_without_it():
+    mixed, _ = emg(MIXTURE)
+    dead = mixed.copy(deep=True)
+    dead[:, 2] = np.nan
+    found = fit_unmixing([dead])
+    np.testing.assert_allclose(found[:2, :2], fit_unmixing([mixed[:, :2]]))
+    np.testing.assert_array_equal(found[2], [0, 0, 1])
+    unmixed = unmix(dead, found)
+    assert np.isnan(unmixed[:, 2]).all() and np.isfinite(unmixed[:, :2]).all()
+
+
+def test_a_muscle_that_is_missing_in_one_trial_is_learned_from_in_the_others():
+    mixed, _ = emg(MIXTURE)
+    gone = mixed.copy(deep=True)
+    gone[:, 1] = np.nan
+    np.testing.assert_array_equal(fit_unmixing([mixed, gone]), fit_unmixing([mixed]))
+    np.testing.assert_array_equal(fit_unmixing([gone[:, 1:2]]), np.eye(1))

@@ -47,11 +47,15 @@ def fit_unmixing(trials: list[xr.DataArray]) -> Float[np.ndarray, "muscle muscle
     n_muscle = trials[0].sizes["muscle"]
     nothing = np.eye(n_muscle)
     together = np.concatenate([np.zeros((0, n_muscle)), *(trial.values for trial in trials)])
-    scale = np.sqrt(np.nanmean(together**2, axis=0)) if np.isfinite(together).any(axis=0).all() else np.zeros(n_muscle)
+    seen = np.isfinite(together).any(axis=0)  # an electrode may have been without contact throughout
+    scale = np.zeros(n_muscle)
+    scale[seen] = np.sqrt(np.nanmean(together[:, seen] ** 2, axis=0))
     used = np.flatnonzero(scale > 0)
+    if used.size < 2:
+        return nothing
     covariances = [_covariances(trial.isel(muscle=used) / scale[used]) for trial in trials]
     found = np.concatenate([np.zeros((0, used.size, used.size)), *covariances])
-    if used.size < 2 or len(found) < 2 * used.size:
+    if len(found) < 2 * used.size:
         return nothing
     mixture = np.linalg.inv(diagonalise(found))
     unmixing = np.linalg.inv(mixture / np.diag(mixture))
@@ -114,6 +118,9 @@ def _covariances(trial: xr.DataArray) -> Float[np.ndarray, "stretch muscle muscl
     length = max(round(STRETCH_S * sampling_rate(trial)), values.shape[1])
     whole = np.where(np.isfinite(values).all(axis=1, keepdims=True), values, np.nan)
     pieces = [whole[run] for run in stretches(trial.time.values, whole)]
-    cut = np.concatenate([p[: len(p) // length * length].reshape(-1, length, values.shape[1]) for p in pieces])
+    cut = np.concatenate(
+        [np.zeros((0, length, values.shape[1]))]
+        + [p[: len(p) // length * length].reshape(-1, length, values.shape[1]) for p in pieces]
+    )
     found = np.einsum("ktm,ktn->kmn", cut, cut) / length
     return found[(np.diagonal(found, axis1=1, axis2=2) > 0).all(axis=1)]
