@@ -92,9 +92,10 @@ class AutoLFADS(LFADS):
     def methods_text(self) -> str:
         c, network = self.config, self._sizes()
         chosen = ", ".join(f"{name.replace('_', ' ')} {value:.2g}" for name, value in self.hyperparameters_.items())
+        widest = len({row["member"] for row in self.history_})  # less than asked for where the minutes were few
         generations = 1 + max(int(row["generation"]) for row in self.history_)
         return (
-            f"{self._words_for_channels()}AutoLFADS: a population of {c.population} LFADS networks (encoders {network.ic_encoder}, "
+            f"{self._words_for_channels()}AutoLFADS: a population of {widest} LFADS networks (encoders {network.ic_encoder}, "
             f"controller {network.controller}, generator {network.generator} units, {network.n_input} inferred inputs, "
             f"{network.n_factor} factors) was trained on windows of {self.window_ * self.bin_s_:.3g} s in bins of "
             f"{1000 * self.bin_s_:.3g} ms with coordinated dropout, in {generations} generations ({self.member_steps_} steps of "
