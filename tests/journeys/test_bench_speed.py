@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from myodrive.cli import app
+from myodrive.errors import OptionError
 from myodrive.evaluation.speed_bench import work
 from myodrive.evaluation.speed_bench.result import SpeedResult
 
@@ -62,3 +63,9 @@ def test_an_unknown_model_is_refused_with_the_known_ones():
     result = CliRunner().invoke(app, ["bench", "speed", "--model", "huge"])
     assert result.exit_code != 0
     assert "emg_paper" in str(result.exception)
+
+
+def test_an_interpreter_without_pytorch_is_refused_before_anything_is_timed():
+    result = CliRunner().invoke(app, ["bench", "speed", "--torch-python", "no/such/python"])
+    assert isinstance(result.exception, OptionError)
+    assert "no/such/python" in str(result.exception)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import platform
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from myodrive.estimator import versions
+from myodrive.evaluation.machine import describe_machine
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -41,9 +40,8 @@ class BenchResult:
 
     def to_json(self) -> str:
         """Rows, conditions and single scores, with machine and versions."""
-        machine = {"system": platform.platform(), "processor": platform.processor(), "cores": os.cpu_count()}
         content = {"rows": self.rows, "conditions": self.conditions, "scores": self.scores}
-        about = {"settings": self.settings, "machine": machine, "versions": versions()}
+        about = {"settings": self.settings, "machine": describe_machine(), "versions": versions()}
         return json.dumps(without_nan({**content, **about}), indent=1)
 
     def table(self) -> Table:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
-import os
-import platform
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +13,7 @@ import pandas as pd
 from myodrive.errors import SignalError
 from myodrive.estimator import versions
 from myodrive.evaluation.experiments.contract import Experiment
+from myodrive.evaluation.machine import describe_machine
 from myodrive.evaluation.statistics import compare_subjects
 from myodrive.evaluation.truth_result import without_nan
 
@@ -122,7 +121,6 @@ class ExperimentResult:
 
     def to_json(self) -> str:
         """Rows, comparisons, verdict and single findings, with machine and versions."""
-        machine = {"system": platform.platform(), "processor": platform.processor(), "cores": os.cpu_count()}
         about = {"experiment": self.experiment.name, "question": self.experiment.question, "unseen": self.unseen}
         options = dataclasses.asdict(self.experiment)  # type: ignore[call-overload]
         content = {
@@ -131,7 +129,7 @@ class ExperimentResult:
             "comparisons": self.comparisons.to_dict(orient="records"),
             "verdict": self.verdict,
             "entries": self.entries,
-            "machine": machine,
+            "machine": describe_machine(),
             "versions": versions(),
         }
         return json.dumps(without_nan({**about, **content}), indent=1)

@@ -11,17 +11,20 @@ import dataclasses
 import importlib.util
 import json
 import os
+import platform
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from myodrive.errors import OptionError
+from myodrive.evaluation.machine import describe_machine
 from myodrive.evaluation.speed_bench.result import SpeedResult
-from myodrive.evaluation.speed_bench.work import MODELS, describe_machine, gflop_per_step, measure_matrix_peak
+from myodrive.evaluation.speed_bench.work import MODELS, gflop_per_step, measure_matrix_peak
 from myodrive.learning.processes import usable_cores, worker_environment
 
 Tell = Callable[[str, float, float], None]
@@ -132,7 +135,9 @@ def run_speed_bench(
     if unknown:
         raise OptionError(f"there is no model '{unknown[0]}'.", where="--model", remedy=f"Models: {', '.join(MODELS)}.")
     python = torch_python or (sys.executable if importlib.util.find_spec("torch") else None)
-    machine = describe_machine() | {"matrix_peak_gflop_s": _peak_of_one_core()}
+    if torch_python:
+        _check_torch(torch_python)
+    machine = describe_machine() | _versions() | {"matrix_peak_gflop_s": _peak_of_one_core()}
     chosen = list(models or (["emg_paper"] if quick else MODELS))
     tables = {}
     for i, model in enumerate(chosen):
@@ -146,6 +151,30 @@ def run_speed_bench(
     if json_path:
         result.write(json_path)
     return result
+
+
+def _check_torch(python: str) -> None:
+    try:
+        subprocess.run([python, "-c", "import torch"], capture_output=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise OptionError(
+            f"'{python}' is no interpreter that has PyTorch.",
+            where="--torch-python",
+            remedy="Name one, as venv/bin/python, or leave it out to time our side alone.",
+        ) from error
+
+
+def _versions() -> dict[str, str | None]:
+    def found(name: str) -> str | None:
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            return None
+
+    return {
+        "python": platform.python_version(),
+        **{name: found(name) for name in ("jax", "numba", "scipy", "torch", "myodrive")},
+    }
 
 
 def _peak_of_one_core() -> float:

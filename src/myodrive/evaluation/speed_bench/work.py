@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from typing import Any
 
 import numpy as np
 
@@ -81,36 +80,3 @@ def peak_memory_mib() -> float:
 
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most / (2**20 if sys.platform == "darwin" else 2**10)
-
-
-def describe_machine() -> dict[str, Any]:
-    """What the figures belong to."""
-    import platform
-    from importlib.metadata import PackageNotFoundError, version
-
-    from myodrive.learning.processes import usable_cores
-
-    def found(name: str) -> str | None:
-        try:
-            return version(name)
-        except PackageNotFoundError:
-            return None
-
-    return {
-        "system": platform.platform(),
-        "processor": _processor(),
-        "cores": usable_cores(),
-        "python": platform.python_version(),
-        **{name: found(name) for name in ("jax", "numba", "scipy", "torch", "myodrive")},
-    }
-
-
-def _processor() -> str:
-    import platform
-    from pathlib import Path
-
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor()
