@@ -85,6 +85,7 @@ class Estimator:
     )
     needs_raw: ClassVar[bool] = False  # refuses an input that is an envelope already
     references: ClassVar[tuple[str, ...]] = ()  # citations for the methods paragraph
+    _learned_last: ClassVar[str] = "normalisation_"  # what is there once `fit` was not stopped on its way
 
     def __init__(self, **options: Any) -> None:
         try:
@@ -133,8 +134,7 @@ class Estimator:
         SignalError
             If a muscle that `fit` saw is missing.
         """
-        if not hasattr(self, "normalisation_"):
-            raise NotFittedError(f"{type(self).__name__} has not learned anything yet.", remedy="Call fit(…) first.")
+        self._check_fitted()
         if isinstance(data, Study):
             return [self.estimate(recording) for recording in data]
         results = [self._estimate_trial(trial) for trial in self._trials(data)]
@@ -253,6 +253,10 @@ class Estimator:
         self.normalisation_ = Normalisation.model_validate(values["normalisation_"])
 
     # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, self._learned_last):
+            raise NotFittedError(f"{type(self).__name__} has not learned anything yet.", remedy="Call fit(…) first.")
 
     def _prepared(self, data: Trials, mvc: Trials | Sequence[Trials] | None) -> list[xr.DataArray]:
         """Learn the muscles and their normalisation; the normalised trials."""

@@ -19,7 +19,7 @@ from myodrive.errors import OptionError
 from myodrive.estimator import estimators, versions
 from myodrive.evaluation.truth_result import BenchResult, Options, without_nan
 from myodrive.evaluation.truth_scoring import TruthScore, score_against_truth
-from myodrive.learning.processes import worker_environment
+from myodrive.learning.processes import usable_cores, worker_environment
 from myodrive.recording import Recording
 from myodrive.safe_write import safe_write_text
 from myodrive.truth import SCENARIOS, simulate_recording
@@ -225,7 +225,7 @@ def _jobs(known: dict[Case, Scores], contenders: dict[str, Contender], quick: bo
 
 
 def _run_all(jobs: list[Job], workers: int | None) -> Iterator[tuple[Case, Scores]]:
-    n_workers = min(workers or os.cpu_count() or 1, len(jobs))
+    n_workers = min(workers or usable_cores(), len(jobs))
     if n_workers <= 1:
         for job in jobs:
             yield job[0], run_job(*job)

@@ -17,7 +17,6 @@ from myodrive.recording import Recording, Source
 _RATE_ATTRIBUTES = ("rate_hz", "rate", "fs", "sampling_rate", "sampling_frequency", "sfreq")
 _LABEL_ATTRIBUTES = ("labels", "channels", "channel_names", "names", "muscles", "columns")
 _UNIT_ATTRIBUTES = ("units", "unit")
-_MOST_DATASETS = 100_000
 
 
 def read_hdf5(path: str | Path, choice: Choice = AS_FOUND) -> Recording:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import jax
 import numpy as np
 
-from myodrive.errors import FileError
+from myodrive.errors import FileError, OptionError
 from myodrive.safe_write import safe_write
 
 Tree = TypeVar("Tree")
@@ -40,21 +40,23 @@ def arrays_to_tree(arrays: dict[str, np.ndarray], like: Tree) -> Tree:
     return jax.tree_util.tree_map_with_path(leaf, like)
 
 
-def save_checkpoint(path: str | Path, tree: Any, values: dict[str, Any]) -> Path:
+def save_checkpoint(path: str | Path, tree: Any, values: dict[str, Any], fingerprint: str) -> Path:
     """Write the arrays of a tree, and values as JSON allows; a kill at any moment leaves the old file or the new one."""
     from safetensors.numpy import save_file
 
-    arrays = tree_to_arrays(tree)
-    return safe_write(path, lambda temporary: save_file(arrays, temporary, metadata={"values": json.dumps(values)}))
+    arrays, told = tree_to_arrays(tree), json.dumps({**values, "fingerprint": fingerprint})
+    return safe_write(path, lambda temporary: save_file(arrays, temporary, metadata={"values": told}))
 
 
-def load_checkpoint(path: str | Path, like: Tree) -> tuple[Tree, dict[str, Any]] | None:
+def load_checkpoint(path: str | Path, like: Tree, fingerprint: str) -> tuple[Tree, dict[str, Any]] | None:
     """The tree to the same bits, and the values; None if there is no such file.
 
     Raises
     ------
     FileError
         If what is there cannot be read, or belongs to another network.
+    OptionError
+        If it was saved with another fingerprint (of data and configuration).
     """
     from safetensors import SafetensorError, safe_open
 
@@ -67,4 +69,11 @@ def load_checkpoint(path: str | Path, like: Tree) -> tuple[Tree, dict[str, Any]]
             values = json.loads(file.metadata()["values"])
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise FileError(f"is not a checkpoint ({error}).", where=path, remedy="Remove it to start anew.") from error
-    return arrays_to_tree(arrays, like), values
+    tree = arrays_to_tree(arrays, like)
+    if values.pop("fingerprint") != fingerprint:
+        raise OptionError(
+            "is the checkpoint of other data or another configuration.",
+            where=path,
+            remedy="Remove it, or name another file.",
+        )
+    return tree, values

@@ -16,7 +16,6 @@ import optax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Int, PyTree, UInt32
 
-from myodrive.errors import OptionError
 from myodrive.learning.checkpoint import load_checkpoint, save_checkpoint
 
 OPTIMISER = optax.chain(optax.clip_by_global_norm(1.0), optax.scale_by_adam())
@@ -206,22 +205,16 @@ class _Run(NamedTuple):
 
 def _save(options: LoopOptions, fingerprint: str, run: _Run) -> None:
     if options.checkpoint:
-        values = {"history": run.history, "fingerprint": fingerprint}
-        save_checkpoint(options.checkpoint, (run.state, run.best), values)
+        save_checkpoint(options.checkpoint, (run.state, run.best), {"history": run.history}, fingerprint)
 
 
 def _resumed(options: LoopOptions, fingerprint: str, start: _Run) -> _Run:
     """The saved run, if there is one of the same configuration and data."""
-    found = load_checkpoint(options.checkpoint, (start.state, start.best)) if options.checkpoint else None
+    like = (start.state, start.best)
+    found = load_checkpoint(options.checkpoint, like, fingerprint) if options.checkpoint else None
     if found is None:
         return start
     (state, best), values = found
-    if values["fingerprint"] != fingerprint:
-        raise OptionError(
-            "is the checkpoint of other data or another configuration.",
-            where=options.checkpoint,
-            remedy="Remove it, or name another file.",
-        )
     return _Run(state, best, values["history"])
 
 

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import PyTree
 
-from myodrive.errors import OptionError, SignalError
+from myodrive.errors import SignalError
 from myodrive.learning import population_rules as rules
 from myodrive.learning import schedules
 from myodrive.learning.checkpoint import load_checkpoint, save_checkpoint
@@ -432,21 +432,14 @@ def _start(options: SearchOptions, weights: Callable[[int], PyTree], crew: Crew)
 
 def _save(options: SearchOptions, arrays: Slice, story: Story) -> None:
     if options.checkpoint:
-        values = {"fingerprint": options.fingerprint, "story": dataclasses.asdict(story)}
-        save_checkpoint(options.checkpoint, arrays, values)
+        save_checkpoint(options.checkpoint, arrays, {"story": dataclasses.asdict(story)}, options.fingerprint)
 
 
 def _resumed(options: SearchOptions, arrays: Slice, story: Story) -> tuple[Slice, Story]:
     """The saved search, if there is one of the same configuration and data."""
-    found = load_checkpoint(options.checkpoint, arrays) if options.checkpoint else None
+    found = load_checkpoint(options.checkpoint, arrays, options.fingerprint) if options.checkpoint else None
     if found is None:
         return arrays, story
     saved, values = found
-    if values["fingerprint"] != options.fingerprint:
-        raise OptionError(
-            "is the checkpoint of other data or another configuration.",
-            where=options.checkpoint,
-            remedy="Remove it, or name another file.",
-        )
     plan = [tuple(r) for r in values["story"]["plan"]]
     return jax.tree.map(np.array, saved), Story(**{**values["story"], "plan": plan})

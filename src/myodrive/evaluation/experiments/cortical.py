@@ -19,14 +19,13 @@ from scipy.ndimage import gaussian_filter1d
 from myodrive.errors import SignalError
 from myodrive.evaluation.decoding import Decoding, decode
 from myodrive.evaluation.experiments.contract import ALPHA, N_SURROGATES, Curve, Finding, Options, Panel
-from myodrive.evaluation.experiments.decoding import FILTERS, SMOOTHING_HZ
+from myodrive.evaluation.experiments.decoding import FILTERS, PENALTIES, SMOOTHING_HZ
 from myodrive.evaluation.experiments.layout import (
+    against_chance,
     also_smoothed,
-    chance,
     complete,
     lay_out,
     mean_of_known,
-    shifted_copies,
 )
 from myodrive.recording import Recording, sampling_rate
 from myodrive.truth import simulate_for_analysis
@@ -35,7 +34,6 @@ RATE_HZ = 50.0
 SMOOTHING_S = 0.05  # standard deviation of the Gaussian over the spikes
 N_COMPONENTS = 4  # of the population's activity
 LAGS_S = (0.0, 0.04, 0.08, 0.12, 0.16)  # by which the muscles follow the cortex
-PENALTIES = (1e-4, 1e-2, 1e-1, 1.0)
 GAP_S = 0.3
 LEAST_SHIFT_S = 2.0
 
@@ -74,11 +72,7 @@ class CorticalExperiment:
             lags_s = tuple(-lag for lag in LAGS_S)
             return decode(features, columns, laid.time, lags_s=lags_s, penalties=PENALTIES, gap_s=GAP_S)
 
-        found = score(population)
-        rng = np.random.default_rng(0)
-        copies = score(shifted_copies(population, usable, N_SURROGATES, round(LEAST_SHIFT_S * RATE_HZ), rng))
-        value = float(mean_of_known(found.r2))
-        p = chance(value, mean_of_known(copies.r2.reshape(N_SURROGATES, -1)))
+        found, value, p = against_chance(score, population, usable, N_SURROGATES, round(LEAST_SHIFT_S * RATE_HZ))
         chosen = features[int(np.bincount(found.candidate.ravel()).argmax())]
         published = decode(population, chosen, laid.time, lags_s=LAGS_S, penalties=PENALTIES, gap_s=GAP_S)
         curve = found.lag_curve.mean(axis=1)[::-1]

@@ -19,12 +19,11 @@ from myodrive.errors import SignalError
 from myodrive.evaluation.decoding import Decoding, decode
 from myodrive.evaluation.experiments.contract import ALPHA, N_SURROGATES, Curve, Finding, Options, Panel
 from myodrive.evaluation.experiments.layout import (
+    against_chance,
     also_smoothed,
-    chance,
     complete,
     lay_out,
     mean_of_known,
-    shifted_copies,
 )
 from myodrive.evaluation.scores import decodable_channels
 from myodrive.recording import Recording
@@ -84,12 +83,7 @@ class DecodingExperiment:
         def score(columns: np.ndarray) -> Decoding:
             return decode(features, columns, laid.time, cycles=cycles, lags_s=LAGS_S, penalties=PENALTIES, gap_s=GAP_S)
 
-        found = score(target)
-        rng = np.random.default_rng(0)
-        copies = score(shifted_copies(target, usable, N_SURROGATES, round(LEAST_SHIFT_S * RATE_HZ), rng))
-        measure = "residual_r2" if np.isfinite(found.residual_r2).any() else "r2"
-        value = float(mean_of_known(getattr(found, measure)))
-        p = chance(value, mean_of_known(getattr(copies, measure).reshape(N_SURROGATES, -1)))
+        found, value, p = against_chance(score, target, usable, N_SURROGATES, round(LEAST_SHIFT_S * RATE_HZ))
         return Finding(
             found=p <= ALPHA and value > 0,
             p=p,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import xarray as xr
@@ -14,6 +14,7 @@ from myodrive.conditioning.kinematics import low_pass, resample_to, uniform_cloc
 from myodrive.conditioning.movements import find_cycles
 from myodrive.conditioning.options import EmgConditioning
 from myodrive.errors import SignalError
+from myodrive.evaluation.decoding import Decoding
 from myodrive.evaluation.references import Cycles, one_label
 from myodrive.recording import Recording
 
@@ -117,6 +118,24 @@ def shifted_copies(
     for copy, shift in zip(copies, rng.integers(least, len(kept) - least, n_copies)):
         copy[usable] = np.roll(kept, shift, axis=0)
     return np.moveaxis(copies, 0, 1).reshape(len(target), -1)  # (time, copy × target)
+
+
+def against_chance(
+    decode: Callable[[np.ndarray], Decoding],
+    target: Float[np.ndarray, "time target"],
+    usable: Bool[np.ndarray, " time"],
+    n_copies: int,
+    least: int,
+) -> tuple[Decoding, float, float]:
+    """Decode a target and copies of it shifted in time: what was found, its score, and the share of copies that reach it.
+
+    The score is the mean R² over columns, of the residual from cycle to cycle where the target has one.
+    """
+    found = decode(target)
+    copies = decode(shifted_copies(target, usable, n_copies, least, np.random.default_rng(0)))
+    measure = "residual_r2" if np.isfinite(found.residual_r2).any() else "r2"
+    value = float(mean_of_known(getattr(found, measure)))
+    return found, value, chance(value, mean_of_known(getattr(copies, measure).reshape(n_copies, -1)))
 
 
 def chance(value: float, surrogates: Float[np.ndarray, " surrogate"]) -> float:

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from myodrive.errors import NotFittedError, SignalError
+from myodrive.errors import SignalError
 from myodrive.from_emg.lfads.choices import score_in_blocks
 from myodrive.from_emg.lfads.data import Problem
 from myodrive.from_emg.lfads.densities import DENSITIES
@@ -56,8 +56,7 @@ def adapt(
         If no muscle has the label of one that the model knows, the recording is too short to hold some of it out, or
         it is rectified and the model learned from raw EMG.
     """
-    if not hasattr(model, "networks_"):
-        raise NotFittedError(f"{type(model).__name__} has not learned anything yet.", remedy="Call fit(…) first.")
+    model._check_fitted()
     options = model.get_params()
     new = type(model)(**options if model.reads_raw_ else {**options, "whiten": False, "unmix": False})
     trials = new._prepared(data, mvc)

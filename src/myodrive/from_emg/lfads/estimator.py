@@ -20,7 +20,7 @@ from scipy.stats import norm
 
 from myodrive.activation import Activation
 from myodrive.conditioning.windows import chop, merge, partition, stretches
-from myodrive.errors import NotFittedError, SignalError
+from myodrive.errors import SignalError
 from myodrive.estimator import Context, Estimate
 from myodrive.from_emg.channels import ChannelEstimator
 from myodrive.from_emg.lfads.adaptation import adapt
@@ -94,6 +94,7 @@ class LFADS(ChannelEstimator):
         "doi:10.1113/jphysiol.2001.012950",
     )
 
+    _learned_last: ClassVar[str] = "networks_"
     progress: Callable[[Progress], None] | None = None  # set it to be told after each epoch
     _dead: np.ndarray | None = None  # (muscle,) that are to be reconstructed
     _chosen_in_s = 0.0
@@ -264,8 +265,7 @@ class LFADS(ChannelEstimator):
         -------
         Activation, or a list of them for a `Study`
         """
-        if not hasattr(self, "networks_"):
-            raise NotFittedError(f"{type(self).__name__} has not learned anything yet.", remedy="Call fit(…) first.")
+        self._check_fitted()
         if isinstance(data, Study):
             return [self.reconstruct(recording) for recording in data]
         if getattr(self, "sessions_", None):
