@@ -23,6 +23,7 @@ from myodrive.conditioning.emg import filter_emg, rectify_emg
 from myodrive.conditioning.normalisation import Normalisation
 from myodrive.conditioning.options import EmgConditioning
 from myodrive.errors import FileError, NotFittedError, OptionError, SignalError
+from myodrive.learning.processes import keep_programs
 from myodrive.recording import Study, data_hash
 from myodrive.safe_write import safe_write_folder
 from myodrive.trials import Trials, as_contractions, as_trials, to_clock
@@ -92,6 +93,7 @@ class Estimator:
             self.config = self.Config(**options)
         except ValidationError as error:
             raise OptionError(_say(error), where=type(self).__name__) from error
+        keep_programs()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -1,14 +1,17 @@
-"""How a process is set up that shares a machine with others of its kind: one for each core, each of one thread."""
+"""How a process is set up: one of one thread for each core, and none compiles what another has compiled before."""
 
 from __future__ import annotations
 
 import os
 import sys
 
+from platformdirs import user_cache_path
+
 # Freed memory stays with the process, in huge pages: a step otherwise spends up to half of its time on page faults.
 KEPT_MEMORY = (
     "glibc.malloc.hugetlb=1:glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=17179869184:glibc.malloc.arena_max=1"
 )
+LARGEST_CACHE = 256 * 2**20  # bytes; the programs of one model take one or two million
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
@@ -28,6 +31,28 @@ def worker_environment() -> dict[str, str]:
     if sys.platform == "linux":
         environment["GLIBC_TUNABLES"] = _joined(":", KEPT_MEMORY, "GLIBC_TUNABLES")
     return environment
+
+
+def keep_programs() -> None:
+    """Let JAX keep on disk what it compiles, for this process and its children, unless the user has arranged it.
+
+    Compiling the programs of LFADS takes some 12 s, and recordings with as many muscles need the same ones. A file's
+    name tells the machine that its program is for; those not used for longest go when the room is full.
+    """
+    kept = {
+        "jax_compilation_cache_dir": str(user_cache_path("myodrive", appauthor=False) / "programs"),
+        "jax_persistent_cache_min_compile_time_secs": 0.1,
+        "jax_compilation_cache_max_size": LARGEST_CACHE,
+    }
+    if any(name.upper() in os.environ for name in (*kept, "jax_enable_compilation_cache")):
+        return
+    os.environ.update({name.upper(): str(value) for name, value in kept.items()})
+    if "jax" in sys.modules:  # which has read its environment
+        import jax
+
+        if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
+            for name, value in kept.items():
+                jax.config.update(name, value)
 
 
 def _joined(separator: str, ours: str, variable: str) -> str:

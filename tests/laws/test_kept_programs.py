@@ -1,0 +1,35 @@
+"""What was compiled once is kept for later processes."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+SCRIPT = """
+import myodrive as md
+md.LFADS()
+import jax
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+print(jax.jit(lambda x: x + 1)(1.0))
+"""
+
+
+def kept(tmp_path, **variables):
+    """The files under `tmp_path` after a process with these variables has compiled a program."""
+    ours = {k: v for k, v in os.environ.items() if "COMPILATION_CACHE" not in k and "PERSISTENT_CACHE" not in k}
+    home = dict.fromkeys(("HOME", "XDG_CACHE_HOME", "LOCALAPPDATA"), str(tmp_path))
+    subprocess.run([sys.executable, "-c", SCRIPT], check=True, env={**ours, **home, **variables})
+    return {f.relative_to(tmp_path) for f in tmp_path.rglob("*-cache")}
+
+
+def test_the_next_process_finds_what_was_compiled(tmp_path):
+    first = kept(tmp_path)
+    assert any("myodrive" in f.parts for f in first)
+    assert kept(tmp_path) == first
+
+
+@pytest.mark.parametrize("elsewhere", [True, False])
+def test_what_the_user_has_arranged_is_left_alone(tmp_path, elsewhere):
+    wish = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "own")} if elsewhere else {"JAX_ENABLE_COMPILATION_CACHE": "0"}
+    assert {f.parts[0] for f in kept(tmp_path, **wish)} == ({"own"} if elsewhere else set())
