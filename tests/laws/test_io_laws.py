@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from myodrive.activation import Activation
 from myodrive.errors import SignalError
-from myodrive.io import describe, read, read_study, study_files, write
+from myodrive.io import as_recording, describe, read, read_study, study_files, write
 from myodrive.io.channels import find_stage
 from myodrive.muscles import recognise
 from myodrive.recording import Alignment, Recording, Source, Study, make_events, make_signal
@@ -121,6 +121,44 @@ def test_an_activation_and_a_study_come_back_identical(dims: tuple[str, ...], tm
     assert_same(study[1], back[1])
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet"])
+@pytest.mark.parametrize("with_interval", [True, False])
+@pytest.mark.parametrize("converted", [True, False])
+def test_an_activation_in_a_table_comes_back_as_one_with_its_interval(
+    suffix: str, with_interval: bool, converted: bool, tmp_path: Path
+) -> None:
+    labels = ["trapezius", "trapezius_lower", "soleus"]  # the second is a muscle, no bound
+    if suffix == ".parquet":
+        labels[1] = "lower trapezius"
+    values = make_signal(np.random.default_rng(0).random((20, 3)), ("time", "muscle"), {"muscle": labels}, units="1",
+                         rate_hz=500.0)  # fmt: skip
+    values[4, 1] = np.nan
+    interval = {"lower": values - 0.1, "upper": values + 0.1, "interval_level": 0.9} if with_interval else {}
+    activation = Activation(values, method="bayes", relative_to="q95", **interval)
+    again = read(write(as_recording(activation) if converted else activation, tmp_path / f"a{suffix}"))
+    wanted = as_recording(activation).signals
+    assert again.signals.keys() == wanted.keys() and not again.source.warnings
+    for name, signal in wanted.items():
+        xr.testing.assert_equal(again[name], signal)
+        assert again[name].attrs["units"] == "1"
+
+
+def test_parquet_refuses_a_muscle_that_is_called_like_the_bound_of_another(tmp_path: Path) -> None:
+    values = make_signal(np.ones((5, 2)), ("time", "muscle"), {"muscle": ["TA", "TA_lower"]}, units="1", rate_hz=500.0)
+    activation = Activation(values, method="bayes", relative_to="q95", lower=values, upper=values, interval_level=0.9)
+    with pytest.raises(SignalError, match=r"'TA_lower'.*Write \.csv"):
+        write(activation, tmp_path / "a.parquet")
+
+
+def test_tables_of_activation_from_before_their_columns_were_marked_are_still_read(tmp_path: Path) -> None:
+    header = "time,soleus_r,soleus_r_lower,soleus_r_upper"
+    rows = [f"{i / 500},{i % 7},{i % 7 - 0.1},{i % 7 + 0.1}" for i in range(50)]
+    (tmp_path / "old.csv").write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    recording = read(tmp_path / "old.csv", emg="soleus_r")
+    assert recording["emg"].values[:, 0].tolist() == [i % 7 for i in range(50)]
+    assert recording["analog"].channel.values.tolist() == ["soleus_r_lower", "soleus_r_upper"]
+
+
 @pytest.mark.parametrize(
     ("suffix", "tolerance"),
     [(".sto", 0), (".mot", 0), (".csv", 0), (".tsv", 0), (".parquet", 0), (".nwb", 1e-15), (".c3d", 6e-8),
@@ -158,10 +196,10 @@ def test_each_device_of_a_text_keeps_its_own_clock(tmp_path: Path) -> None:
 
 def test_awkward_labels_come_back_from_text(tmp_path: Path) -> None:
     labels = ["TA", "TA (2)", 'so "called"', "a, b", "left [1]"]
-    emg = make_signal(np.eye(5), ("time", "muscle"), {"muscle": labels}, units="mV", rate_hz=1000.0, stage="raw")
-    for suffix in (".csv", ".tsv"):
+    for suffix, units in ((".csv", "mV"), (".tsv", "mV"), (".csv", "1")):
+        emg = make_signal(np.eye(5), ("time", "muscle"), {"muscle": labels}, units=units, rate_hz=1000.0, stage="raw")
         again = read(write(Recording({"emg": emg}), tmp_path / f"a{suffix}"), emg="*")["emg"]
-        assert again.muscle.values.tolist() == labels and again.attrs["units"] == "mV"
+        assert again.muscle.values.tolist() == labels and again.attrs["units"] == units
 
 
 def test_markers_come_back_from_c3d_and_trc(tmp_path: Path) -> None:

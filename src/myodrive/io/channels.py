@@ -26,6 +26,8 @@ _DIM_OF_SIGNAL = {
     "powers": "joint",
     "simulated": "muscle",
     "activation": "muscle",
+    "lower": "muscle",
+    "upper": "muscle",
 }
 
 _UNIT_SPELLINGS = {

@@ -28,7 +28,12 @@ _HEADER_LIMIT = 1000  # lines; a file without "endheader" in them is no storage 
 _ROW_WORDS = ("nrows", "nr", "datarows")
 _COLUMN_WORDS = ("ncolumns", "ncols", "nc", "datacolumns")
 _ACTIVATION_TITLE = "Activation by"
-_TITLES = {"emg": "EMG", "angles": "Coordinates", "moments": "Inverse Dynamics Generalized Forces"}
+_TITLES = {
+    "emg": "EMG",
+    "angles": "Coordinates",
+    "moments": "Inverse Dynamics Generalized Forces",
+    "activation": f"{_ACTIVATION_TITLE} an estimator",
+}
 _KIND_OF_TITLE = {"analog": "other", "forces": "force", "powers": "power", "simulated": "simulated"}
 _TRC_WORDS = "PathFileType"
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import xarray as xr
 
 from myodrive.activation import Activation
-from myodrive.errors import FileError
+from myodrive.errors import FileError, SignalError
 from myodrive.io.opening import AS_FOUND, Choice, budget, check_path, file_hash, too_large
 from myodrive.io.text import TextTable, columns_of, recording_from_table
 from myodrive.recording import Recording
@@ -54,8 +54,17 @@ def read_parquet(path: str | Path, choice: Choice = AS_FOUND) -> Recording:
 
 
 def write_parquet(thing: Activation | Recording | xr.DataArray, path: str | Path, *, signal: str | None = None) -> Path:
-    """Write an Activation, or one signal (time, channel) of a Recording, with a column ``time`` in seconds."""
+    """Write an Activation, or one signal (time, channel) of a Recording, with a column ``time`` in seconds.
+
+    Raises
+    ------
+    SignalError
+        If two columns have the same name.
+    """
     labels, units, columns = columns_of(thing, signal)
+    repeated = next((label for i, label in enumerate(labels) if label in labels[:i]), None)
+    if repeated is not None:
+        raise SignalError(f"two columns would be called '{repeated}', which Parquet cannot hold.", remedy="Write .csv.")
     about = {"units": dict(zip(labels, units))}
     if isinstance(thing, Recording):
         chosen = thing.signals.get(signal or "emg")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +33,10 @@ _RATE_LINE = re.compile(r"sampl\w*[\s_-]*(rate|freq\w*)|samples per second|\brat
 _CHANNEL_LINE = re.compile(r"^Channel\s+\d+:\s*'([^']*)'(?:.*?engineering units:\s*([^,]+))?", re.I)
 _IN_BRACKETS = re.compile(r"^(.+?)\s*[\[(](?!\d+[\])])([^\])]{0,8})[\])]$")  # "TA (2)" is the second TA, not in twos
 _AFTER_COMMA = re.compile(r"^(.+?),\s*([uµm]?V|s|ms|deg|N|g)$")
+_PARTS = {"activation": ("activation", ""), "lower bound": ("lower", "_lower"), "upper bound": ("upper", "_upper")}
+"""What stands in brackets behind the labels of an activation: its signal, and the ending that its labels have here."""
+_ALL_PARTS = [part for part, _ in _PARTS.values()]
+_PART = re.compile(rf"^(.+) \[({'|'.join(_PARTS)})\]$")
 _KIND_OF_UNIT = {"deg": "angle", "rad": "angle", "N": "force", "Nm": "moment", "Nmm": "moment", "W": "power"}
 
 
@@ -92,13 +96,15 @@ def parse_text(opened: Opened) -> TextTable:
 def write_text(thing: Activation | Recording | xr.DataArray, path: str | Path, *, signal: str | None = None) -> Path:
     """Write an Activation, or one signal (time, channel) of a Recording, as CSV (or TSV by the suffix).
 
-    The first column is ``time`` in seconds; with trials ``trial`` stands before it. Intervals are columns
-    ``MUSCLE_lower`` and ``MUSCLE_upper``; a signal's unit stands in brackets behind its labels. Missing samples are
+    The first column is ``time`` in seconds; with trials ``trial`` stands before it. A signal's unit stands in brackets
+    behind its labels. An activation is ``MUSCLE [activation]``, and where it has an interval each muscle is followed by
+    ``MUSCLE_lower [lower bound]`` and ``MUSCLE_upper [upper bound]``: so it is read as what it is. Missing samples are
     empty cells, every number has the digits that give it back exactly.
     """
     delimiter = "\t" if Path(path).suffix.lower() in (".tsv", ".txt") else ","
     labels, units, columns = columns_of(thing, signal)
-    header = [f"{label} [{unit}]" if unit else label for label, unit in zip(labels, units)]
+    # "TA [1]" would be the first of several TA, so "-" stands for no unit.
+    header = [f"{label} [{'-' if unit == '1' else unit}]" if unit else label for label, unit in zip(labels, units)]
     rows = [",".join("" if _is_nan(v) else _as_text(v) for v in row) for row in zip(*columns)]
     text = [delimiter.join(_quoted(h, delimiter) for h in header)]
     text += [row.replace(",", delimiter) for row in rows] if delimiter != "," else rows
@@ -186,7 +192,7 @@ def _labels_and_units(cells: Sequence[str]) -> tuple[list[str], list[str]]:
     """From "Soleus [mV]", "Soleus (mV)" and Noraxon's "LT SOLEUS,uV"."""
     labels, units = [], []
     for cell in cells:
-        found = _IN_BRACKETS.match(cell) or _AFTER_COMMA.match(cell)
+        found = _PART.match(cell) or _IN_BRACKETS.match(cell) or _AFTER_COMMA.match(cell)
         labels.append(found.group(1) if found else cell)
         units.append(spell_unit(found.group(2)) if found else "")
     return labels, units
@@ -268,10 +274,15 @@ def _timed_group(
 def _group(
     table: TextTable, time: Float[np.ndarray, " time"], values: Float[np.ndarray, "time column"], columns: Sequence[int]
 ) -> Channels:
+    labels = np.array([table.labels[i] or f"channel {i + 1}" for i in columns], dtype=object)
     units = [table.units[i] for i in columns]
-    kinds = ["other" if u == "-" else _KIND_OF_UNIT.get(u, UNKNOWN) for u in units]
-    labels = [table.labels[i] or f"channel {i + 1}" for i in columns]
-    return Channels(values[:, list(columns)], time, unique_labels(labels), units, kinds)
+    parts = np.array([_PARTS[u][0] if u in _PARTS else "" for u in units])
+    for part, ending in [("", ""), *_PARTS.values()]:  # each a signal of its own: labels may be the same
+        mine = parts == part
+        labels[mine] = unique_labels([label.removesuffix(ending) for label in labels[mine]])
+    kinds = [p or ("other" if u == "-" else _KIND_OF_UNIT.get(u, UNKNOWN)) for p, u in zip(parts.tolist(), units)]
+    units = ["1" if part else unit for part, unit in zip(parts, units)]
+    return Channels(values[:, list(columns)], time, labels.tolist(), units, kinds)
 
 
 def _counts_up(table: TextTable, column: int) -> bool:
@@ -310,9 +321,14 @@ def columns_of(
 ) -> tuple[list[str], list[str], list[np.ndarray]]:
     """Labels, units and columns of the table that `write_text` writes; the first is ``time``."""
     if isinstance(thing, Activation):
-        return _columns_of_activation(thing)
+        names = _ALL_PARTS if thing.has_interval else ["activation"]
+        flat = thing.dataset.where(thing.valid)
+        return _columns_of_activation({n: flat[n] for n in names})
     if isinstance(thing, Recording):
-        thing = thing[signal or ("emg" if "emg" in thing else next(iter(thing.signals), "emg"))]
+        name = signal or ("emg" if "emg" in thing else next(iter(thing.signals), "emg"))
+        if name == "activation" and name in thing:
+            return _columns_of_activation({n: thing[n] for n in _ALL_PARTS if n in thing})
+        thing = thing[name]
     if thing.ndim == 3 and thing.dims == ("time", "marker", "axis"):
         labels = [f"{m}_{a}" for m in thing.marker.values for a in thing.axis.values]
         values = thing.values.reshape(thing.sizes["time"], -1)
@@ -326,20 +342,23 @@ def columns_of(
     return ["time", *labels], ["", *units], [thing.time.values, *values.T]
 
 
-def _columns_of_activation(activation: Activation) -> tuple[list[str], list[str], list[np.ndarray]]:
-    flat = activation.dataset.where(activation.valid)
-    time = activation.dataset["time"].values
+def _columns_of_activation(parts: Mapping[str, xr.DataArray]) -> tuple[list[str], list[str], list[np.ndarray]]:
+    """Muscle by muscle its activation and, as far as they are there, its lower and upper bound."""
+    first = parts["activation"]
+    time = first["time"].values
     labels, columns = ["time"], [time]
-    if "trial" in flat.dims:
-        n_trials = flat.sizes["trial"]
-        names = flat["trial"].values if "trial" in flat.coords else np.arange(n_trials)
+    if "trial" in first.dims:
+        n_trials = first.sizes["trial"]
+        names = first["trial"].values if "trial" in first.coords else np.arange(n_trials)
         labels, columns = ["trial", "time"], [np.repeat(names, time.size), np.tile(time, n_trials)]
-    for place, muscle in enumerate(activation.muscles):
-        for variable, suffix in (("activation", ""), ("lower", "_lower"), ("upper", "_upper")):
-            if variable == "activation" or activation.has_interval:
-                labels.append(muscle + suffix)
-                columns.append(flat[variable].isel(muscle=place).values.ravel())
-    return labels, [""] * len(labels), columns
+    units = [""] * len(labels)
+    for place, muscle in enumerate(first["muscle"].values):
+        for mark, (part, ending) in _PARTS.items():
+            if part in parts:
+                labels.append(f"{muscle}{ending}")
+                units.append(mark)
+                columns.append(parts[part].isel(muscle=place).values.ravel())
+    return labels, units, columns
 
 
 def _is_nan(value: object) -> bool:
