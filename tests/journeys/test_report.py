@@ -172,6 +172,13 @@ def test_the_traces_in_the_page_are_the_signals(page: str) -> None:
     assert [0, 4.0] not in header["masked"] and [1, 1.0, 1.5, "artefact"] in header["masked"]
 
 
+def test_the_grey_of_what_is_left_out_is_explained_where_there_is_any(page: str, tmp_path: Path) -> None:
+    whole = dataclasses.replace(result(recording()), findings=(Finding("", "unit", False, "The unit may be mV."),))
+    clean = write_report(study(whole), tmp_path / "report.html").read_text(encoding="utf-8")
+    legend = "left out of the estimates"
+    assert legend in read(page).text and legend not in read(clean).text
+
+
 def test_a_recording_without_any_estimate_is_still_reported(tmp_path: Path) -> None:
     one = recording(1.0)
     silent = one.with_signal("emg", one["emg"].copy(data=np.full(one["emg"].shape, np.nan)))

@@ -40,6 +40,7 @@ class Traces:
     header: Markup  # JSON, safe inside a script element
     data: str  # base64
     note: str  # what was simplified
+    has_masked: bool  # whether any stretch is grey
 
 
 def pack_traces(result: RecordingResult, n_recordings: int) -> Traces:
@@ -61,6 +62,7 @@ def pack_traces(result: RecordingResult, n_recordings: int) -> Traces:
     _pack_estimates(arrays, result, muscles, min(ESTIMATE_BYTES, ESTIMATE_BYTES_STUDY // n_recordings))
     time = emg.time.values
     events = result.recording.events
+    masked = _masked(result, muscles, time)
     header = {
         "start": float(time[0]),
         "stop": float(time[-1]),
@@ -69,13 +71,13 @@ def pack_traces(result: RecordingResult, n_recordings: int) -> Traces:
         "muscles": rows,
         "arrays": arrays.described,
         "events": [[float(t), str(label), str(side)] for t, label, side in events.itertuples(index=False)],
-        "masked": _masked(result, muscles, time),
+        "masked": masked,
         "bursts": _bursts(result, muscles),
     }
     content = json.dumps(header, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     data = base64.b64encode(zlib.compress(b"".join(arrays.pieces))).decode("ascii")
     note = f"The raw EMG is shown as the least and the largest of every {block} samples." if block > 1 else ""
-    return Traces(Markup(content), data, note)
+    return Traces(Markup(content), data, note, bool(masked))
 
 
 class _Arrays:
