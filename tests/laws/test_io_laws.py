@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from myodrive.activation import Activation
-from myodrive.errors import SignalError
+from myodrive.errors import FileError, SignalError
 from myodrive.io import as_recording, describe, read, read_study, study_files, write
 from myodrive.io.channels import find_stage
 from myodrive.muscles import recognise
@@ -367,6 +367,70 @@ def test_a_bids_folder_says_which_channels_are_emg(tmp_path: Path) -> None:
     assert again.events["label"].tolist() == ["step"] and again.info["TaskName"] == "walk"
     assert any("R Tib Ant" in w for w in again.source.warnings)
     assert {s.sizes["time"] for s in again.signals.values()} == {200, 20}  # each channel at its own rate
+
+
+RECORD_S = 1.0
+
+
+def write_with_gaps(path: Path, starts: list[bytes]) -> Recording:
+    """An EDF+D or BDF+D file whose records begin as said, of EMG at 1000 Hz and a sensor at 100; without the gaps."""
+    n = len(starts)
+    values = np.random.default_rng(0).normal(size=(round(n * RECORD_S * 1000), 2))
+    emg = make_signal(values, ("time", "muscle"), {"muscle": ["TA", "SOL"]}, units="mV", rate_hz=1000.0, stage="raw")
+    sensor = make_signal(values[::10, :1], ("time", "channel"), {"channel": ["knee"]}, units="deg", rate_hz=100.0)
+    room = make_events([(i * RECORD_S, "x" * 60, "") for i in range(n)])  # in each record's annotations
+    recording = read(write(Recording({"emg": emg, "angles": sensor}, room), path))
+    content = bytearray(path.read_bytes())
+    header_bytes, n_channels, n_bytes = int(content[184:192]), int(content[252:256]), 3 if path.suffix == ".bdf" else 2
+    assert int(content[236:244]) == n and float(content[244:252]) == RECORD_S
+    counts = [int(content[256 + 216 * n_channels + 8 * i :][:8]) for i in range(n_channels)]
+    labels = [content[256 + 16 * i :][:16] for i in range(n_channels)]
+    before = next(i for i, label in enumerate(labels) if label.endswith(b"Annotations "))
+    content[192:197] = content[192:195] + b"+D"
+    for i, start in enumerate(starts):
+        place = header_bytes + n_bytes * (i * sum(counts) + sum(counts[:before]))
+        size = n_bytes * counts[before]
+        said = start + b"\x14\x14\0" + start + b"\x14hop\x14\0" if start else b""
+        content[place : place + size] = said.ljust(size, b"\0")
+    path.write_bytes(content)
+    return recording
+
+
+@pytest.mark.parametrize("suffix", [".edf", ".bdf"])
+def test_gaps_between_the_records_of_an_edf_are_missing_samples_on_one_clock(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"gaps{suffix}"
+    without = write_with_gaps(path, [b"+0.25", b"+1.25", b"+3.75", b"+5.25"])
+    found = read(path)
+    for name, rate in (("emg", 1000), ("analog", 100)):
+        wanted = np.full((round(6 * rate), without[name].shape[1]), np.nan)
+        for k, start_s in enumerate([0.0, 1.0, 3.5, 5.0]):
+            piece = without[name].values[round(k * RECORD_S * rate) : round((k + 1) * RECORD_S * rate)]
+            wanted[round(start_s * rate) : round((start_s + RECORD_S) * rate)] = piece
+        np.testing.assert_array_equal(found[name].values, wanted)
+        np.testing.assert_allclose(found[name].time, np.arange(len(wanted)) / rate)
+    assert found.events["time"].tolist() == [0.0, 1.0, 3.5, 5.0]
+    assert "gaps in time (2, together 2 s)" in found.source.warnings[0]
+
+
+def test_records_of_an_edf_off_the_clock_of_its_samples_are_moved_to_it_and_that_is_said(tmp_path: Path) -> None:
+    write_with_gaps(tmp_path / "a.edf", [b"+0", b"+1", b"+3.0004"])
+    found = read(tmp_path / "a.edf", emg=["TA", "SOL"])
+    assert np.isfinite(found["emg"].values[3000:]).all() and found["emg"].sizes["time"] == 4000
+    assert any("moved by up to 0.4 ms" in w for w in found.source.warnings)
+
+
+@pytest.mark.parametrize(
+    ("starts", "says"),
+    [
+        ([b"+0", b"", b"+4"], "its record 2 does not say when it begins.*continuous"),
+        ([b"+0", b"+1", b"+1.5"], "record 3 begins at 1.5 s, before the one ahead of it ends"),
+        ([b"+0", b"+1", b"+99999999999"], "gaps so long"),
+    ],
+)
+def test_gaps_of_an_edf_that_cannot_be_placed_are_refused(starts: list[bytes], says: str, tmp_path: Path) -> None:
+    write_with_gaps(tmp_path / "a.edf", starts)
+    with pytest.raises(FileError, match=says):
+        read(tmp_path / "a.edf")
 
 
 def test_a_study_is_found_in_folders_and_in_a_toml(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import math
 import re
@@ -16,13 +17,12 @@ import xarray as xr
 
 from myodrive.errors import FileError, SignalError
 from myodrive.io.channels import UNKNOWN, Channels, make_signals
+from myodrive.io.edf_records import describe_gaps, put_on_one_clock, read_layout, record_starts
 from myodrive.io.opening import AS_FOUND, Choice, check_path, file_hash
 from myodrive.recording import Recording, Source, is_uniform, make_events, sampling_rate
 from myodrive.safe_write import safe_write
 
 _LABEL_LETTERS = 16  # what the format has room for
-_FIXED_HEADER = 256  # bytes, and as many again for each channel
-_SAMPLES_FIELD = 216  # bytes of each channel's header before the number of samples
 _BIDS_ENTITIES = {"sub": "subject", "ses": "session", "task": "movement", "run": "repetition"}
 
 
@@ -30,23 +30,22 @@ def read_edf(path: str | Path, choice: Choice = AS_FOUND) -> Recording:
     """Read an EDF, EDF+, BDF or BDF+ file; channels of one rate share a signal.
 
     In a BIDS folder ``channels.tsv`` says which channels are EMG and in which unit, ``events.tsv`` the events, and the
-    file's name who and what.
+    file's name who and what. Gaps between records (EDF+D) are missing samples.
 
     Raises
     ------
     FileError
-        If it is damaged, shorter than it declares, or has gaps (EDF+D).
+        If it is damaged, shorter than it declares, or has gaps and does not say where.
     """
     import edfio
 
     path = check_path(path)
-    is_bdf = _check_length(path)
+    layout = read_layout(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of fields that are not as the standard wants them
             # latin-1: the standard's ASCII leaves no way to write µV, and many programs write it all the same
-            file = (edfio.read_bdf if is_bdf else edfio.read_edf)(path, header_encoding="latin-1")
-            continuous = not str(file.reserved).startswith(("EDF+D", "BDF+D"))
+            file = (edfio.read_bdf if layout.is_bdf else edfio.read_edf)(path, header_encoding="latin-1")
             channels = [_Channel(signal) for signal in file.signals]
             annotations = [_event(float(a.onset), str(a.text)) for a in file.annotations]
     except Exception as error:  # on damaged files anything comes, from IndexError to AssertionError
@@ -54,20 +53,23 @@ def read_edf(path: str | Path, choice: Choice = AS_FOUND) -> Recording:
         raise FileError(
             f"is damaged and cannot be read as EDF ({said}).", where=path, remedy="Copy it again."
         ) from error
-    if not continuous:
-        raise FileError(
-            "has gaps in time (EDF+D), which are not read here.", where=path, remedy="Export it as continuous EDF+C."
-        )
     side = _side_files(path)
     rows = {row.get("name", ""): row for row in side["channels"]}
     groups = [_group(rate, [c for c in channels if c.rate_hz == rate], rows) for rate in _rates(channels)]
+    said_of_gaps = []
+    if layout.has_gaps and layout.n_records and groups:
+        starts_s = record_starts(layout)
+        groups = [_with_gaps(group, rate, starts_s, path) for group, rate in zip(groups, _rates(channels))]
+        said_of_gaps = describe_gaps(layout, starts_s, _rates(channels))
     signals, said_of_channels = make_signals(groups, choice, where=path.name)
     bad = [name for name, row in rows.items() if row.get("status", "").lower() == "bad"]
     said_of_channels += [f"channels.tsv calls these channels bad: {', '.join(bad)}."] if bad else []
     recording = Recording(
         signals,
         events=make_events([*annotations, *side["events"]]),
-        source=Source(path.name, file_hash(path), "bdf" if is_bdf else "edf", tuple(said_of_channels)),
+        source=Source(
+            path.name, file_hash(path), "bdf" if layout.is_bdf else "edf", tuple(said_of_gaps + said_of_channels)
+        ),
         info=side["json"],
     )
     return recording.replace(**_bids_labels(path.name))
@@ -122,7 +124,7 @@ def write_edf(recording: Recording, path: str | Path) -> Path:
         raise SignalError(
             f"cannot be laid out as EDF ({error}).", where=recording.label, remedy="Write .nc instead."
         ) from error
-    return safe_write(path, lambda temporary: temporary.write_bytes(file.to_bytes()), check=_check_length)
+    return safe_write(path, lambda temporary: temporary.write_bytes(file.to_bytes()), check=read_layout)
 
 
 def _event(onset_s: float, text: str) -> tuple[float, str, str]:
@@ -159,30 +161,9 @@ def _group(rate_hz: float, channels: list[_Channel], rows: dict[str, dict[str, s
     )
 
 
-def _check_length(path: Path) -> bool:
-    """Refuse a file that is shorter than its header declares (the library would return less); whether it is BDF."""
-    with path.open("rb") as stream:
-        head = stream.read(_FIXED_HEADER)
-        is_bdf = head[:1] == b"\xff"
-        try:
-            header_bytes, n_records, n_channels = int(head[184:192]), int(head[236:244]), int(head[252:256])
-            rest = stream.read(max(header_bytes - _FIXED_HEADER, 0))
-            if n_channels < 1 or len(head) < _FIXED_HEADER or len(rest) < 256 * n_channels:
-                raise ValueError("header")
-            fields = rest[_SAMPLES_FIELD * n_channels : (_SAMPLES_FIELD + 8) * n_channels]
-            samples = sum(int(fields[8 * i : 8 * i + 8]) for i in range(n_channels))
-        except ValueError as error:
-            raise FileError("is no EDF or BDF file, or its header is damaged.", where=path) from error
-    declared = header_bytes + n_records * samples * (3 if is_bdf else 2)
-    size = path.stat().st_size
-    if n_records < 0 or samples < 0 or size < declared:
-        raise FileError(
-            f"is cut short: it has {size} bytes, and its header declares "
-            f"{declared if n_records >= 0 else 'no number of records (the recording was not closed)'}.",
-            where=path,
-            remedy="Copy or export it again.",
-        )
-    return is_bdf
+def _with_gaps(group: Channels, rate_hz: float, starts_s: np.ndarray, path: Path) -> Channels:
+    values = put_on_one_clock(group.values, rate_hz, starts_s, path)
+    return dataclasses.replace(group, values=values, time=np.arange(len(values)) / rate_hz)
 
 
 def _side_files(path: Path) -> dict[str, Any]:
