@@ -15,10 +15,11 @@ import pytest
 from myodrive.errors import SignalError
 from myodrive.from_emg.lfads import LFADS, posterior
 from myodrive.from_emg.lfads.adaptation import starting_point
+from myodrive.from_emg.lfads.alignment import align
 from myodrive.from_emg.lfads.choices import best, score_in_blocks
 from myodrive.from_emg.lfads.model import NO_DROPOUT, Network, Sizes, encode, of_session
 from myodrive.from_emg.lfads.objective import Batch, Hyperparameters, LFADSTask
-from myodrive.from_emg.lfads.sessions import align
+from myodrive.from_emg.lfads.problem import make_problem
 from myodrive.learning.loop import Trained
 from myodrive.recording import Recording, Study, make_signal
 
@@ -170,8 +171,7 @@ def test_a_saved_network_finds_its_muscles_by_label_in_a_new_session(untrained):
     model = LFADS(**TINY).fit(recording())
     new = LFADS(**TINY)
     trials = new._prepared(recording(labels=("m2", "m9", "m0")), None)
-    new.window_s_, new.density_ = 0.2, "gamma"
-    problem = new._problem(trials)
+    problem = make_problem(new.config, trials, window_s=0.2, density="gamma")
     net = jax.tree.map(lambda a: a[0], starting_point(model, new, problem))
     old = jax.tree.map(lambda a: a[0], model.networks_)
     x = jax.random.normal(jax.random.PRNGKey(4), (8, 2, 6))
@@ -255,12 +255,11 @@ def test_windows_of_different_lengths_are_scored_on_the_very_same_hidden_samples
     """For a density that ignores time the score can only differ by what is scored."""
     model = LFADS(**TINY)
     trials = model._prepared(recording(seconds=8), None)
-    model.density_, model.window_s_ = "gamma", 0.4
-    n_block = model._problem(trials) and model.window_
+    make = partial(make_problem, model.config, trials, density="gamma")
+    n_block = make(window_s=0.4).task.n_time
     scores = []
     for window_s in (0.4, 0.14, 0.1):  # the second does not divide the block
-        model.window_s_ = window_s
-        problem = model._problem(trials, (), n_block)
+        problem = make(window_s=window_s, n_block=n_block)
         net = problem.start(jax.random.PRNGKey(0))
         constant = eqx.tree_at(
             lambda n: [r.weight for r in n.read_out.values()], net, [jnp.zeros((2, 3)), jnp.zeros((2, 3))]

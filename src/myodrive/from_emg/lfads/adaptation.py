@@ -12,9 +12,9 @@ import numpy as np
 
 from myodrive.errors import SignalError
 from myodrive.from_emg.lfads.choices import score_in_blocks
-from myodrive.from_emg.lfads.data import Problem
 from myodrive.from_emg.lfads.densities import DENSITIES
 from myodrive.from_emg.lfads.model import Linear, Network
+from myodrive.from_emg.lfads.problem import Problem, make_problem
 from myodrive.trials import Trials
 
 EPOCHS = 15  # of each of the two steps
@@ -75,8 +75,9 @@ def adapt(
         if name.endswith("_") and not hasattr(new, name):
             setattr(new, name, value)
     new.sessions_ = {}
-    new.window_s_, new.density_ = model.window_ * model.bin_s_, model.networks_.density
-    problem = new._problem(trials)
+    window_s, density = model.window_ * model.bin_s_, model.networks_.density
+    problem = make_problem(new.config, trials, window_s=window_s, density=density)
+    new._keep(problem)
     start = starting_point(model, new, problem)
     n_common = start.read_in.bias.shape[-1]  # type: ignore[union-attr]
     new.sizes_ = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -13,10 +12,10 @@ import pandas as pd
 from pydantic import Field
 
 from myodrive.errors import OptionError
-from myodrive.from_emg.lfads.data import Problem
 from myodrive.from_emg.lfads.estimator import LFADS
 from myodrive.from_emg.lfads.model import Network, directed
 from myodrive.from_emg.lfads.options import Count, LFADSConfig
+from myodrive.from_emg.lfads.problem import Problem
 from myodrive.learning.crews import Alone, Crew, Processes
 from myodrive.learning.members import Work
 from myodrive.learning.population import SearchOptions, as_table, search
@@ -38,6 +37,8 @@ RANGES = {
 
 class AutoLFADSConfig(LFADSConfig):
     """Options of `AutoLFADS`: those of `LFADS`, whose hyperparameters the search starts from, and of the search."""
+
+    undecisive: ClassVar[set[str]] = {"minutes", "n_samples", "interval_level", "ensemble", "workers", "cluster"}
 
     max_epochs: Count = 120  # of one lineage, from the first start to the end
     population: Count = 20
@@ -167,8 +168,3 @@ class AutoLFADS(LFADS):
     def _range(self, name: str) -> Range:
         low, high = self.config.bounds.get(name, (RANGES[name].low, RANGES[name].high))
         return Range(low, high, RANGES[name].first, RANGES[name].step)
-
-    def _fingerprint(self, data: np.ndarray) -> str:
-        elsewhere = {"minutes", "n_samples", "interval_level", "ensemble", "workers", "cluster"}  # what decides no step
-        options = self.config.model_dump_json(exclude=elsewhere)
-        return hashlib.sha256(options.encode() + np.ascontiguousarray(data).tobytes()).hexdigest()

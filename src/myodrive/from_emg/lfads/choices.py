@@ -6,6 +6,7 @@ the same blocks that none of them learned from, hidden in the same pattern.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -16,7 +17,6 @@ import numpy as np
 from jaxtyping import Array, Bool, Int
 
 from myodrive.conditioning.windows import window_starts
-from myodrive.from_emg.lfads.data import Problem
 from myodrive.from_emg.lfads.decoder import decode
 from myodrive.from_emg.lfads.densities import DENSITIES
 from myodrive.from_emg.lfads.model import NO_DROPOUT, Network, encode, of_session
@@ -28,15 +28,55 @@ from myodrive.from_emg.lfads.objective import (
     hide,
     take,
 )
+from myodrive.from_emg.lfads.options import LFADSConfig
+from myodrive.from_emg.lfads.problem import Problem
 
 WINDOWS_S = (0.2, 0.4, 0.8, 1.6)  # the published length, and longer ones
 SHORT_EPOCHS = 12  # of a training that only chooses
 
+Scores = dict[str, float]  # of each candidate: nats per hidden sample, lower is better
+
+
+def chosen_problem(
+    config: LFADSConfig, make: Callable[..., Problem], train: Callable[[Problem], Network]
+) -> tuple[Problem, dict[str, Scores]]:
+    """The problem with the window and the density asked for, or with those that the data choose.
+
+    Parameters
+    ----------
+    config : LFADSConfig
+    make : callable
+        `problem.make_problem` of some recordings: it takes window_s, density and n_block.
+    train : callable
+        The network that a short training comes to.
+
+    Returns
+    -------
+    Problem, and for each option that was left to the data the scores of its candidates
+    """
+    window_s = max(WINDOWS_S) if config.window_s == "auto" else float(config.window_s)
+    density: str = "gamma" if config.density == "auto" else config.density
+    longest = make(window_s=window_s, density=density)
+    n_block = longest.task.n_time
+
+    def problem_of(window_s: float, density: str) -> Problem:
+        problem = make(window_s=window_s, density=density, n_block=n_block)
+        size = config.batch_size * n_block // problem.task.n_time  # as many samples in a batch
+        return dataclasses.replace(problem, task=dataclasses.replace(problem.task, batch_size=size))
+
+    choices: dict[str, Scores] = {}
+    if config.window_s == "auto":
+        lengths = [w for w in WINDOWS_S if 4 <= round(w / longest.bin_s) <= n_block]
+        window_s, choices["window_s"] = best(lengths, lambda w: problem_of(w, density), train)
+    if config.density == "auto":
+        density, choices["density"] = best(list(DENSITIES), lambda d: problem_of(window_s, d), train)
+    return (problem_of(window_s, density) if choices else longest), choices
+
 
 def best(
     candidates: list[Any], problem_of: Callable[[Any], Problem], train: Callable[[Problem], Network]
-) -> tuple[Any, dict[str, float]]:
-    """The candidate whose network scores best, and the scores: nats per hidden sample, lower is better."""
+) -> tuple[Any, Scores]:
+    """The candidate whose network scores best, and the scores."""
     scores = {}
     for candidate in candidates:
         problem = problem_of(candidate)

@@ -5,18 +5,17 @@ from __future__ import annotations
 import dataclasses
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
-from jaxtyping import Float, Float32, Int, PRNGKeyArray
+from jaxtyping import Float, Float32, Int
 
 from myodrive.conditioning.windows import stretches, window_starts
 from myodrive.errors import SignalError
+from myodrive.from_emg.lfads.alignment import Alignment, align
 from myodrive.from_emg.lfads.densities import DENSITIES, FLOOR
-from myodrive.from_emg.lfads.model import Network, Sizes
-from myodrive.from_emg.lfads.objective import LFADSTask, Windows, take
-from myodrive.from_emg.lfads.sessions import Alignment, align
+from myodrive.from_emg.lfads.objective import Windows, take
+from myodrive.recording import sampling_rate
 from myodrive.trials import to_clock
 
 
@@ -29,32 +28,6 @@ class HeldOut(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Problem:
-    """All that training needs, whoever does it: one run, or a search with a population."""
-
-    task: LFADSTask
-    sizes: Sizes
-    null: Float[np.ndarray, "*session parameter muscle"]  # the density that ignores time, which networks start from
-    training: Windows
-    validation: Windows
-    held_out: HeldOut
-    blocks: Int[np.ndarray, " block"]  # where blocks of validation start, of `n_block` bins
-    n_block: int
-    session: Int[np.ndarray, " window"]  # of each held-out window; 0 where there is one
-    steps_per_epoch: int
-    fingerprint: str  # of data and configuration
-    alignment: Alignment | None = None  # of several sessions
-
-    def start(self, key: PRNGKeyArray) -> Network:
-        """A network to start from: random, but for the density that ignores time and, of sessions, what aligns them."""
-        net = _create(self.sizes, jnp.asarray(self.null, jnp.float32), key)
-        return net if self.alignment is None else self.alignment.applied(net)
-
-
-_create = jax.jit(Network.create, static_argnums=0)
-
-
-@dataclasses.dataclass(frozen=True)
 class Piece:
     """A gap-free stretch of a trial in bins."""
 
@@ -64,6 +37,24 @@ class Piece:
 
     def __len__(self) -> int:
         return len(self.emg)
+
+
+def samples_per_bin(trial: xr.DataArray, bin_s: float) -> int:
+    """How many samples of a trial a bin covers.
+
+    Raises
+    ------
+    SignalError
+        If the sampling rate does not divide into bins of this length.
+    """
+    rate = sampling_rate(trial)
+    n = max(1, round(bin_s * rate))
+    if abs(n / rate - bin_s) > 0.01 * bin_s:
+        raise SignalError(
+            f"a sampling rate of {rate:g} Hz does not divide into the bins of {1000 * bin_s:g} ms of the training.",
+            remedy="Estimate at the sampling rate that was trained at.",
+        )
+    return n
 
 
 def pieces_of(trial: xr.DataArray, n_per_bin: int, session: int = 0, n_known: int = 0) -> list[Piece]:

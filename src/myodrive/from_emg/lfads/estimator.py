@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
-import hashlib
-import json
-import re
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -18,43 +15,36 @@ import numpy as np
 import xarray as xr
 from scipy.stats import norm
 
-from myodrive.activation import Activation
-from myodrive.conditioning.windows import chop, merge, partition, stretches
+from myodrive.conditioning.windows import chop, merge, stretches
 from myodrive.errors import SignalError
 from myodrive.estimator import Context, Estimate
 from myodrive.from_emg.channels import ChannelEstimator
 from myodrive.from_emg.lfads.adaptation import adapt
-from myodrive.from_emg.lfads.choices import SHORT_EPOCHS, WINDOWS_S, best
+from myodrive.from_emg.lfads.choices import SHORT_EPOCHS, WINDOWS_S, chosen_problem
 from myodrive.from_emg.lfads.data import (
-    Bins,
     HeldOut,
     Piece,
-    Problem,
     external_input,
-    held_out_windows,
     network_input,
     pieces_of,
-    shorter,
-    tiled,
+    samples_per_bin,
     unbinned,
 )
-from myodrive.from_emg.lfads.densities import DENSITIES
-from myodrive.from_emg.lfads.model import Network, Sizes, directed
-from myodrive.from_emg.lfads.objective import Hyperparameters, LFADSTask
+from myodrive.from_emg.lfads.model import Network, Sizes
+from myodrive.from_emg.lfads.objective import Hyperparameters
 from myodrive.from_emg.lfads.options import LFADSConfig
 from myodrive.from_emg.lfads.posterior import SPREAD, interval, posterior_of_mean
-from myodrive.from_emg.lfads.reconstruction import spread_unseen
-from myodrive.from_emg.lfads.sessions import by_session, narrowed, session_name
-from myodrive.learning.checkpoint import arrays_to_tree, tree_to_arrays
+from myodrive.from_emg.lfads.problem import UNITS, Problem, make_problem
+from myodrive.from_emg.lfads.reconstruction import reconstruct, spread_unseen
+from myodrive.from_emg.lfads.saved import to_arrays, to_networks
+from myodrive.from_emg.lfads.sessions import by_session, fit_sessions, session_name
 from myodrive.learning.loop import LoopOptions, Progress, State, Trained, train
-from myodrive.recording import Recording, Study, sampling_rate
+from myodrive.recording import Recording, Study
 from myodrive.trials import Trials
 
 LEAST_TRAINING_S = 30.0  # half of what it was measured on (docs/bench_truth.md)
 
 Like = TypeVar("Like", bound="LFADS")
-UNITS = ("ic_encoder", "ci_encoder", "controller", "generator", "n_initial", "n_input", "n_factor")
-RENAMED = re.compile(r"\.to_(log_shape|log_rate)")  # read-outs as they were called before there were several densities
 
 
 class LFADS(ChannelEstimator):
@@ -119,7 +109,7 @@ class LFADS(ChannelEstimator):
         self.adaptation_ = {}
         if len(groups) < 2:
             return super().fit(data, mvc)
-        self._fit_sessions(groups, mvc)
+        fit_sessions(self, groups, mvc)
         return self
 
     def methods_text(self) -> str:
@@ -187,41 +177,9 @@ class LFADS(ChannelEstimator):
         return self.config.whiten and not self.config.causal  # it looks ahead without end
 
     def _fit(self, trials: list[xr.DataArray]) -> None:
-        problem = self._chosen_problem(trials)
+        problem = self._problem(trials)
         self.networks_ = self._train(problem)
         self._calibrate(problem.held_out)
-
-    def _fit_sessions(self, groups: dict[str, Study], mvc: Trials | Sequence[Trials] | None) -> None:
-        """One network for all; then for each session an LFADS of its own, with what its electrodes need."""
-        members = [type(self)(**self.get_params()) for _ in groups]
-        trials: list[xr.DataArray] = []
-        owners: list[int] = []
-        for i, (member, study) in enumerate(zip(members, groups.values())):
-            own = member._prepared(study, mvc)
-            trials, owners = [*trials, *own], [*owners, *[i] * len(own)]
-        self.muscles_ = list(dict.fromkeys(m for member in members for m in member.muscles_))
-        problem = self._chosen_problem([trial.reindex(muscle=self.muscles_) for trial in trials], owners)
-        self.networks_ = self._train(problem)
-        for i, member in enumerate(members):
-            member._join(self, problem, i)
-        self.sessions_ = dict(zip(groups, members))
-        self.normalisation_, self.reads_raw_ = members[0].normalisation_, members[0].reads_raw_
-
-    def _join(self, whole: LFADS, problem: Problem, i: int) -> None:
-        """Take what the network for all sessions has for this one, which has already seen its own channels."""
-        places = [whole.muscles_.index(m) for m in self.muscles_]
-        for name, value in vars(whole).items():
-            if name.endswith("_") and not hasattr(self, name):
-                setattr(self, name, value)
-        self.networks_ = narrowed(whole.networks_, i, places)
-        columns = np.array([*places, *(len(whole.muscles_) + p for p in places)])
-        self.centre_, self.scale_ = whole.centre_[i, columns], whole.scale_[i, columns]
-        self.sizes_ = {**whole.sizes_, "n_muscle": len(places), "n_session": 1}
-        own = problem.session == i
-        rows = own if own.any() else np.ones_like(own)  # none of a short session may be held out
-        known = np.arange(2 * len(whole.muscles_), problem.held_out.x.shape[-1])
-        emg, x, present = (a[rows] for a in problem.held_out)
-        self._calibrate(HeldOut(emg[..., places], x[..., [*columns, *known]], present[..., places]))
 
     def of_session(self, name: str) -> LFADS:
         """What was learned for one of several sessions, as an estimator of its own.
@@ -270,27 +228,7 @@ class LFADS(ChannelEstimator):
             return [self.reconstruct(recording) for recording in data]
         if getattr(self, "sessions_", None):
             return self.of_session(session_name(data) if isinstance(data, Recording) else "").reconstruct(data)
-        if isinstance(data, xr.DataArray) and "trial" in data.dims:
-            raise SignalError("trials are reconstructed one by one.", remedy="Pass data.isel(trial=0) and so on.")
-        (trial,) = self._trials(data)
-        trial = trial.reindex(muscle=self.muscles_)
-        names = {
-            k: c.where(c.notnull(), "") for k, c in trial.coords.items() if c.dims == ("muscle",) and k != "muscle"
-        }
-        trial = trial.assign_coords(names)  # of a muscle that was left out: not recognised
-        other = copy.copy(self)
-        other._dead = ~np.isfinite(trial.values).any(axis=0)
-        activation = other._estimate_trial(trial)
-        dead = [m for m, gone in zip(self.muscles_, other._dead) if gone]
-        if not dead:
-            return activation
-        dataset = activation.dataset.copy()
-        dataset["valid"] = dataset["valid"] & xr.DataArray(
-            ~other._dead, dims="muscle", coords={"muscle": self.muscles_}
-        )
-        note = f"Not recorded, and estimated from the other muscles: {', '.join(dead)}."
-        dataset.attrs["notes"] = json.dumps([*activation.notes, note])
-        return Activation.from_dataset(dataset)
+        return reconstruct(self, data)
 
     def _calibrate(self, held_out: HeldOut) -> None:
         """How wide the interval must be where a muscle was not recorded."""
@@ -298,91 +236,27 @@ class LFADS(ChannelEstimator):
         muscles = range(len(self.muscles_))
         self.spread_unseen_ = np.array([spread_unseen(self.networks_, *held_out, *numbers, m) for m in muscles])
 
-    def _chosen_problem(self, trials: list[xr.DataArray], sessions: Sequence[int] = ()) -> Problem:
-        """The problem with the window and the density asked for, or with those that the data choose."""
+    def _problem(self, trials: list[xr.DataArray], sessions: Sequence[int] = ()) -> Problem:
+        """What is to be learned, with the window and the density asked for or those that the data choose."""
         config, started = self.config, time.monotonic()
-        self.window_s_ = max(WINDOWS_S) if config.window_s == "auto" else float(config.window_s)
-        self.density_: str = "gamma" if config.density == "auto" else config.density
-        self.choices_: dict[str, dict[str, float]] = {}
-        longest = self._problem(trials, sessions)
-        n_bin, whole = self.window_, longest.task.batch_size
-
-        def problem_of(window_s: float, density: str) -> Problem:
-            self.window_s_, self.density_ = window_s, density
-            found = self._problem(trials, sessions, n_bin)
-            size = whole * n_bin // self.window_  # as many samples in a batch
-            return dataclasses.replace(found, task=dataclasses.replace(found.task, batch_size=size))
-
-        def short(problem: Problem) -> Network:
-            minutes = config.minutes / 14 if config.minutes else None  # at most seven, in half of the time
-            return self._run(problem, n_epochs=SHORT_EPOCHS, minutes=minutes).weights
-
-        if config.window_s == "auto":
-            lengths = [w for w in WINDOWS_S if 4 <= round(w / self.bin_s_) <= n_bin]
-            self.window_s_, scores = best(lengths, lambda w: problem_of(w, self.density_), short)
-            self.choices_["window_s"] = scores
-        if config.density == "auto":
-            self.density_, scores = best(list(DENSITIES), lambda d: problem_of(self.window_s_, d), short)
-            self.choices_["density"] = scores
+        minutes = config.minutes / 14 if config.minutes else None  # at most seven, in half of the time
+        problem, self.choices_ = chosen_problem(
+            config,
+            partial(make_problem, config, trials, sessions),
+            lambda problem: self._run(problem, n_epochs=SHORT_EPOCHS, minutes=minutes).weights,
+        )
+        self._keep(problem)
         self._chosen_in_s = time.monotonic() - started
-        return problem_of(self.window_s_, self.density_) if self.choices_ else longest
+        return problem
 
-    def _problem(self, trials: list[xr.DataArray], sessions: Sequence[int] = (), n_block: int = 0) -> Problem:
-        """What is to be learned, from normalised trials; the statistics that estimates need are kept on the way.
-
-        Blocks of validation are `n_block` bins long, or one window.
-        """
-        config, owners = self.config, sessions or [0] * len(trials)
-        rate = sampling_rate(trials[0])
-        self.bin_s_ = max(1, round(config.bin_s * rate)) / rate
-        channels = [t.attrs["external"][{"time": 0}].size for t in trials if "external" in t.attrs]
-        if config.external and not channels:
-            raise SignalError(
-                f"no recording has the signal '{config.external}' that is to drive the generator.",
-                remedy="Name one that they have (external=…), or add it: recording.with_signal(name, signal).",
-            )
-        self.n_known_ = max(channels, default=0)
-        pieces = [p for trial, s in zip(trials, owners) for p in self._pieces(trial, s)]
-        self.window_ = self._window(max(map(len, pieces)))
-        n_block = max(n_block, self.window_)
-        usable = [p for p in pieces if len(p) >= n_block]
-        if short := sorted(set(owners) - {p.session for p in usable}):
-            raise SignalError(
-                f"session {short[0] + 1} of {len(set(owners))} has no stretch without a gap of {n_block * self.bin_s_:.2g} s.",
-                remedy="Leave it out, shorten window_s, or pool the sessions: sessions=False.",
-            )
-        data = Bins.of(usable)
-        self.training_s_ = len(data.emg) * self.bin_s_
+    def _keep(self, problem: Problem) -> None:
+        """What estimates need to know of it."""
+        data = problem.data
+        self.bin_s_, self.window_, self.window_s_ = problem.bin_s, problem.task.n_time, problem.window_s
+        self.density_, self.sizes_ = problem.sizes.density, dataclasses.asdict(problem.sizes)
+        self.training_s_, self.n_known_ = len(data.emg) * problem.bin_s, data.external.shape[1]
         self.centre_, self.scale_ = data.centre, data.scale
         self.known_centre_, self.known_scale_ = data.known_centre, data.known_scale
-        self.sizes_ = dataclasses.asdict(self._new_sizes(data))
-        # Blocks of one window, spread over the recording, so that what happens once is rarely all held out.
-        parts = partition(
-            data.lengths,
-            n_block,
-            fraction=config.validation_share,
-            gap=round(config.validation_gap_s / self.bin_s_),
-            windows_per_block=1,
-            first=config.seed,
-        )
-        starts = shorter(parts.training, n_block, self.window_)
-        validation = data.windows(tiled(parts.validation, n_block, self.window_), self.window_)
-        return Problem(
-            task=LFADSTask(
-                self.window_, config.batch_size, max(1, round(config.block_s / self.bin_s_)), config.shift_bins
-            ),
-            sizes=self._sizes(),
-            null=data.null(self.density_),
-            training=data.windows(starts, self.window_),
-            validation=validation,
-            held_out=held_out_windows(validation, self.window_),
-            blocks=parts.validation,
-            n_block=n_block,
-            steps_per_epoch=max(20, -(-len(starts) // (self.window_ * config.batch_size))),
-            fingerprint=self._fingerprint(np.column_stack([data.emg, data.external, data.session])),
-            alignment=data.alignment(config.n_factor),
-            session=data.session[tiled(parts.validation, n_block, self.window_)],
-        )
 
     def _train(self, problem: Problem) -> Network:
         """The networks that estimates are made with, along a leading axis `member`; here it is one."""
@@ -435,7 +309,7 @@ class LFADS(ChannelEstimator):
 
     def _estimate(self, trial: xr.DataArray) -> Estimate:
         trial = self._rectified(trial)
-        n_per_bin = self._n_per_bin(trial)
+        n_per_bin = samples_per_bin(trial, self.bin_s_)
         z = norm.ppf(0.5 + self.config.interval_level / 2)
         results = np.full((3, *trial.shape), np.nan)
         dead = np.zeros(len(self.muscles_), bool) if self._dead is None else self._dead
@@ -450,8 +324,8 @@ class LFADS(ChannelEstimator):
         results[:, ~np.isfinite(trial.values) & ~dead] = np.nan  # a muscle that was not recorded is not reported
         return Estimate(*results)
 
-    def _pieces(self, trial: xr.DataArray, session: int = 0) -> list[Piece]:
-        return pieces_of(trial, self._n_per_bin(trial), session, n_known=getattr(self, "n_known_", 0))
+    def _pieces(self, trial: xr.DataArray) -> list[Piece]:
+        return pieces_of(trial, samples_per_bin(trial, self.bin_s_), n_known=getattr(self, "n_known_", 0))
 
     def _merged(self, piece: Piece, stretch: int) -> tuple[np.ndarray, np.ndarray]:
         """Posterior mean and variance of its logarithm in one stretch, from overlapping windows."""
@@ -486,7 +360,7 @@ class LFADS(ChannelEstimator):
     def _state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         arrays, values = super()._state()
         networks, sessions = values.pop("networks_"), values.pop("sessions_", {})
-        arrays |= {f"networks{name}": a for name, a in tree_to_arrays(networks).items()}
+        arrays |= to_arrays(networks)
         for i, (name, member) in enumerate(sessions.items()):
             own, others = member._state()
             arrays |= {f"session {i} {k}": a for k, a in own.items()}
@@ -494,26 +368,11 @@ class LFADS(ChannelEstimator):
         return arrays, values
 
     def _restore(self, arrays: dict[str, np.ndarray], values: dict[str, Any]) -> None:
-        # Before there were populations there was one network, saved under "network" and without an axis of members.
-        single = {name.removeprefix("network"): a[None] for name, a in arrays.items() if name.startswith("network.")}
-        several = {name.removeprefix("networks"): a for name, a in arrays.items() if name.startswith("networks.")}
         others = {name: a for name, a in arrays.items() if not name.startswith(("network", "session "))}
         values, sessions = dict(values), values.get("sessions_", {})
         values.pop("sessions_", None)
         super()._restore(others, values)
-        weights = {RENAMED.sub(r".read_out['\1']", name): a for name, a in (single or several).items()}
-        sizes = self._sizes()
-        n_member = len(next(iter(weights.values())))
-        each = (sizes.n_session,) if sizes.n_session > 1 else ()
-        null = jnp.zeros((*each, len(DENSITIES[sizes.density].bounds), sizes.n_muscle))
-        keys = jnp.zeros((n_member, 2), jnp.uint32)
-
-        def created(key: jax.Array) -> Network:
-            net = Network.create(sizes, null, key)
-            return directed(net, backward=False) if ".backward" in weights else net
-
-        like = jax.eval_shape(jax.vmap(created), keys)
-        self.networks_ = arrays_to_tree(weights, like)
+        self.networks_ = to_networks(arrays, self._sizes())
         self.sessions_ = {}
         for i, (name, own) in enumerate(sessions.items()):
             prefix = f"session {i} "
@@ -530,43 +389,5 @@ class LFADS(ChannelEstimator):
     def _sizes(self) -> Sizes:
         if hasattr(self, "sizes_"):
             return Sizes(**self.sizes_)
-        units = {f.name: getattr(self.config, f.name) for f in dataclasses.fields(Sizes) if f.name in UNITS}
+        units = {name: getattr(self.config, name) for name in UNITS}
         return Sizes(n_muscle=len(self.muscles_), **units)  # as all were before sizes were kept
-
-    def _new_sizes(self, data: Bins) -> Sizes:
-        config, several = self.config, data.n_session > 1
-        return Sizes(
-            n_muscle=len(self.muscles_),
-            **{name: getattr(config, name) for name in UNITS},
-            density=self.density_,
-            look_ahead=round(config.look_ahead_s / self.bin_s_) if config.causal else None,
-            n_external=2 * len(data.known_centre),
-            n_session=data.n_session,
-            n_common=2 * config.n_factor if several else 0,
-        )
-
-    def _n_per_bin(self, trial: xr.DataArray) -> int:
-        rate = sampling_rate(trial)
-        n = max(1, round(self.bin_s_ * rate))
-        if abs(n / rate - self.bin_s_) > 0.01 * self.bin_s_:
-            raise SignalError(
-                f"a sampling rate of {rate:g} Hz does not divide into the bins of {1000 * self.bin_s_:g} ms of the training.",
-                remedy="Estimate at the sampling rate that was trained at.",
-            )
-        return n
-
-    def _window(self, longest: int) -> int:
-        """In bins: the one asked for, or a sixth of the longest stretch if that is shorter."""
-        window = min(round(self.window_s_ / self.bin_s_), longest // 6)
-        if window < 4:
-            raise SignalError(
-                f"the longest stretch without a gap is {longest * self.bin_s_:.2g} s, too short for a network to learn from.",
-                remedy="Use low-pass or bayes for it, or fit several recordings together.",
-            )
-        return window
-
-    def _fingerprint(self, data: np.ndarray) -> str:
-        options = self.config.model_dump_json(
-            exclude={"minutes", "max_epochs", "patience", "n_samples", "interval_level"}
-        )
-        return hashlib.sha256(options.encode() + np.ascontiguousarray(data).tobytes()).hexdigest()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import hashlib
+from typing import Annotated, ClassVar, Literal
 
+import numpy as np
 from pydantic import Field
 
 from myodrive.from_emg.channels import ChannelConfig
@@ -16,6 +18,9 @@ Count = Annotated[int, Field(ge=1)]
 
 class LFADSConfig(ChannelConfig):
     """Options of `LFADS`."""
+
+    # What decides no step of the training: a run goes on from its checkpoint with other ones
+    undecisive: ClassVar[set[str]] = {"minutes", "max_epochs", "patience", "n_samples", "interval_level"}
 
     # Before rectification, of raw EMG; an input that is rectified already has lost what both need
     whiten: bool = True
@@ -72,3 +77,8 @@ class LFADSConfig(ChannelConfig):
     n_samples: Count = 50  # draws from the posterior, as published
     interval_level: Annotated[float, Field(gt=0, lt=1)] = 0.9
     seed: int = 0
+
+    def fingerprint(self, data: np.ndarray) -> str:
+        """Changes with the data and with every option that decides a step of the training."""
+        options = self.model_dump_json(exclude=self.undecisive)
+        return hashlib.sha256(options.encode() + np.ascontiguousarray(data).tobytes()).hexdigest()

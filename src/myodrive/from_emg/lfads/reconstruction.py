@@ -2,12 +2,42 @@
 
 from __future__ import annotations
 
+import copy
+import json
+from typing import Any
+
 import jax
 import numpy as np
+import xarray as xr
 from jaxtyping import Float32
 
+from myodrive.activation import Activation
+from myodrive.errors import SignalError
 from myodrive.from_emg.lfads.model import Network
 from myodrive.from_emg.lfads.posterior import LAGS_S, posterior_of_mean
+from myodrive.recording import Recording
+
+
+def reconstruct(model: Any, data: Recording | xr.DataArray) -> Activation:
+    """As `LFADS.reconstruct`, of one recording by a model of one session."""
+    if isinstance(data, xr.DataArray) and "trial" in data.dims:
+        raise SignalError("trials are reconstructed one by one.", remedy="Pass data.isel(trial=0) and so on.")
+    (trial,) = model._trials(data)
+    trial = trial.reindex(muscle=model.muscles_)
+    names = {k: c.where(c.notnull(), "") for k, c in trial.coords.items() if c.dims == ("muscle",) and k != "muscle"}
+    trial = trial.assign_coords(names)  # of a muscle that was left out: not recognised
+    other = copy.copy(model)
+    other._dead = ~np.isfinite(trial.values).any(axis=0)
+    activation = other._estimate_trial(trial)
+    dead = [m for m, gone in zip(model.muscles_, other._dead) if gone]
+    if not dead:
+        return activation
+    dataset = activation.dataset.copy()
+    recorded = xr.DataArray(~other._dead, dims="muscle", coords={"muscle": model.muscles_})
+    dataset["valid"] = dataset["valid"] & recorded
+    note = f"Not recorded, and estimated from the other muscles: {', '.join(dead)}."
+    dataset.attrs["notes"] = json.dumps([*activation.notes, note])
+    return Activation.from_dataset(dataset)
 
 
 def spread_unseen(
