@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +15,7 @@ import xarray as xr
 from myodrive.errors import OptionError, SignalError
 from myodrive.estimator import Context, Estimate, Estimator, EstimatorConfig
 from myodrive.evaluation import truth_bench
+from myodrive.evaluation.machine import cpu_seconds
 from myodrive.evaluation.metrics import MonotoneCalibration
 from myodrive.evaluation.truth_bench import run_truth_bench
 from myodrive.evaluation.truth_scoring import score_arrays
@@ -109,6 +113,13 @@ def test_a_late_estimate_has_a_positive_lag_and_nothing_finite_is_refused() -> N
 def test_an_oracle_is_never_below_the_same_method_without_its_knowledge() -> None:
     rows = {row["estimator"]: row for row in run_truth_bench(methods=["low-pass-10hz", "oracle-lowpass"], **SMALL).rows}
     assert rows["oracle-lowpass"]["r2"] >= rows["low-pass-10hz"]["r2"] > 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not tell the time of children")
+def test_the_cpu_time_of_processes_that_an_estimator_starts_is_counted() -> None:
+    before, alone = cpu_seconds(), time.process_time()
+    subprocess.run([sys.executable, "-c", "import time\nwhile time.process_time() < 0.3: pass"], check=True)
+    assert cpu_seconds() - before - (time.process_time() - alone) > 0.25
 
 
 def test_a_failure_is_a_row_with_its_reason() -> None:

@@ -9,7 +9,6 @@ import itertools
 import json
 import multiprocessing
 import os
-import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 
 from myodrive.errors import OptionError
 from myodrive.estimator import estimators, versions
+from myodrive.evaluation.machine import cpu_seconds
 from myodrive.evaluation.truth_result import BenchResult, Options, without_nan
 from myodrive.evaluation.truth_scoring import TruthScore, score_against_truth
 from myodrive.learning.processes import usable_cores, worker_environment
@@ -179,7 +179,7 @@ def run_job(case: Case, contenders: dict[str, Contender]) -> Scores:
 
 def _score(contender: Contender, recording: Recording) -> dict[str, Any]:
     """The best score of the candidates, or why there is none."""
-    start = time.process_time()
+    start = cpu_seconds()
     blind = recording.replace(signals={"emg": recording["emg"]})
     best: dict[str, Any] = {}
     try:
@@ -190,8 +190,8 @@ def _score(contender: Contender, recording: Recording) -> dict[str, Any]:
             if not best or score.r2 > best["r2"]:
                 best = {**dataclasses.asdict(score), "level": estimate.interval_level, "options": options}
     except Exception as error:  # whatever an estimator stumbles over is a finding about it, not the end of the bench
-        return {"failed": f"{type(error).__name__}: {error}", "seconds": time.process_time() - start}
-    return {**best, "seconds": time.process_time() - start}
+        return {"failed": f"{type(error).__name__}: {error}", "seconds": cpu_seconds() - start}
+    return {**best, "seconds": cpu_seconds() - start}
 
 
 def _contenders(methods: Sequence[str] | None, settings: dict[str, Options], quick: bool) -> dict[str, Contender]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -19,6 +18,7 @@ from myodrive.errors import OptionError, SignalError
 from myodrive.estimator import Estimator, estimators, versions
 from myodrive.evaluation.experiments.contract import Experiment, Options, find_experiment
 from myodrive.evaluation.experiments.result import TRUTH, ExperimentResult
+from myodrive.evaluation.machine import cpu_seconds
 from myodrive.evaluation.truth_result import without_nan
 from myodrive.recording import Recording, Study, data_hash, sampling_rate
 from myodrive.safe_write import safe_write_text
@@ -173,10 +173,10 @@ class _Fits:
         if emg != self.emg:
             self.emg, self.known = emg, {}
         if method not in self.known:
-            start = time.process_time()
+            start = cpu_seconds()
             estimate = _unseen if self.unseen else _seen
             found = [estimate(partial(estimators("from_emg")[method], **o), recordings) for o in candidates]
-            self.known[method] = found, time.process_time() - start
+            self.known[method] = found, cpu_seconds() - start
         return self.known[method]
 
 
