@@ -25,6 +25,7 @@ from .from_emg.lfads import AutoLFADS as AutoLFADS
 from .from_emg.lowpass import LowPass as LowPass
 from .from_emg.synergies import Synergies as Synergies
 from .from_emg.whitening import WhitenedEnvelope as WhitenedEnvelope
+from .io import add_device as add_device
 from .io import read as read
 from .io import read_study as read_study
 from .io import write as write

@@ -89,14 +89,20 @@ def info(
 
 @app.command()
 def convert(
-    source: File, target: Annotated[Path, typer.Argument(help="What to write; its suffix says in which format.")],
+    source: Annotated[Path, typer.Argument(help="A recording of any format that myodrive reads, or a study.toml.")],
+    target: Annotated[Path, typer.Argument(help="What to write; its suffix says in which format.")],
     emg: Emg = None, already: Already = None, muscle: Muscle = None, rate_hz: Rate = None,
     units: Units = None,
 ) -> None:  # fmt: skip
-    """Read a file of one format and write it in another."""
-    from myodrive.io import read, write
+    """Read a file of one format and write it in another; of a study.toml all that it lists, with aligned clocks."""
+    from myodrive.io import read, read_study, write
 
-    print(f"wrote {write(read(source, **_reading(emg, already, muscle, rate_hz, units)), target)}")
+    options = _reading(emg, already, muscle, rate_hz, units)
+    if source.suffix.lower() == ".toml":
+        study = read_study(source, **options)
+        print(f"wrote {write(study[0] if len(study) == 1 else study, target)}")
+    else:
+        print(f"wrote {write(read(source, **options), target)}")
 
 
 @app.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import xarray as xr
@@ -119,7 +119,7 @@ def make_signals(
     for i in order:
         if chosen[i]:
             emg, said = _make_emg(groups[i].select(chosen[i]), choice, stage, where)
-            signals[_free_name("emg", signals)] = emg
+            signals[free_name("emg", signals)] = emg
             warnings += said
     if "emg_2" in signals:
         warnings.append("the EMG channels are on several clocks; those on the less common ones are in emg_2, ….")
@@ -128,7 +128,7 @@ def make_signals(
         kinds = [_SIGNAL_OF_KIND.get(k, "analog" if k in (UNKNOWN, "emg", "other") else k) for k in group.kinds]
         for name in dict.fromkeys(kinds[i] for i in rest):
             part = group.select([i for i in rest if kinds[i] == name])
-            signals[_free_name(name, signals)] = make_table(part, _DIM_OF_SIGNAL.get(name, "channel"))
+            signals[free_name(name, signals)] = make_table(part, _DIM_OF_SIGNAL.get(name, "channel"))
     return signals, warnings
 
 
@@ -343,7 +343,8 @@ def _fraction_above(values: Float[np.ndarray, " time"], rate_hz: float, cutoff_h
     return float(power[frequency > cutoff_hz].sum() / max(power.sum(), np.finfo(float).tiny))
 
 
-def _free_name(name: str, taken: dict[str, xr.DataArray]) -> str:
+def free_name(name: str, taken: Mapping[str, xr.DataArray]) -> str:
+    """The name, or with the lowest number from 2 on that makes it new: ``analog_2``."""
     if name not in taken:
         return name
     number = 2

@@ -10,7 +10,8 @@ import numpy as np
 import xarray as xr
 
 from myodrive.io.files import read
-from myodrive.recording import Recording, is_uniform, sampling_rate
+from myodrive.muscles import name_muscles
+from myodrive.recording import Alignment, Recording, is_uniform, sampling_rate
 
 _MOST_EVENTS = 20  # labels that are printed
 
@@ -22,7 +23,8 @@ class Summary:
     content: dict[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
-        """``file``, ``format``, ``duration_s``, ``subject`` …, ``signals``, ``channels``, ``events``, ``warnings``."""
+        """``file``, ``format``, ``duration_s``, ``subject`` …, ``signals``, ``channels``, ``events``, ``alignments``,
+        ``warnings``."""
         return self.content
 
     def __str__(self) -> str:
@@ -42,7 +44,7 @@ def describe(thing: str | Path | Recording, **options: Any) -> Summary:
     -------
     Summary
         Signals (rate, unit, shape, labels), channels (label, muscle and side as recognised, unit, and whether each is
-        taken as EMG), events (label, side, count, first) and warnings.
+        taken as EMG), events (label, side, count, first), alignments of clocks and warnings.
     """
     recording = thing if isinstance(thing, Recording) else read(thing, **options)
     content = {
@@ -54,6 +56,7 @@ def describe(thing: str | Path | Recording, **options: Any) -> Summary:
         "signals": {name: _describe_signal(signal) for name, signal in recording.signals.items()},
         "channels": _describe_channels(recording),
         "events": _describe_events(recording),
+        "alignments": {name: _describe_alignment(a) for name, a in recording.alignments.items()},
         "warnings": list(recording.source.warnings),
     }
     return Summary(content)
@@ -80,10 +83,12 @@ def _describe_channels(recording: Recording) -> list[dict[str, Any]]:
     rows = []
     for name, signal in recording.signals.items():
         if name == "emg" or name.startswith("emg_"):
-            named = zip(signal.muscle.values, signal.coords["name"].values, signal.coords["side"].values)
-            unit = signal.attrs.get("units", "")
+            labels, unit = [str(v) for v in signal.muscle.values], signal.attrs.get("units", "")
+            named = name_muscles(labels)
+            if "name" in signal.coords and "side" in signal.coords:  # not where it was put together by hand
+                named = [(str(m), str(s)) for m, s in zip(signal.coords["name"].values, signal.coords["side"].values)]
             rows += [
-                {"label": str(c), "emg": True, "muscle": str(m), "side": str(s), "units": unit} for c, m, s in named
+                {"label": c, "emg": True, "muscle": m, "side": s, "units": unit} for c, (m, s) in zip(labels, named)
             ]
     for name, signal in recording.signals.items():
         if name == "analog" or name.startswith("analog_"):
@@ -104,6 +109,11 @@ def _describe_events(recording: Recording) -> list[dict[str, Any]]:
     for time, label, side in recording.events[["time", "label", "side"]].itertuples(index=False, name=None):
         found.setdefault((str(label), str(side)), []).append(float(time))
     return [{"label": label, "side": side, "count": len(t), "first_s": t[0]} for (label, side), t in found.items()]
+
+
+def _describe_alignment(alignment: Alignment) -> dict[str, Any]:
+    found = dataclasses.asdict(alignment)
+    return {**found, "error_s": None if np.isnan(alignment.error_s) else alignment.error_s}
 
 
 def _as_text(content: dict[str, Any]) -> str:
@@ -136,5 +146,9 @@ def _as_text(content: dict[str, Any]) -> str:
             )
         if len(content["events"]) > _MOST_EVENTS:
             lines.append(f"  … and {len(content['events']) - _MOST_EVENTS} more labels")
+    lines += ["clocks"] if content["alignments"] else []
+    for name, a in content["alignments"].items():
+        error = "" if a["error_s"] is None else f", ± {1e3 * a['error_s']:.2g} ms"
+        lines.append(f"  {name:<12} aligned by {a['method']}: {a['offset_s']:.6g} s, {1e6 * a['drift']:.3g} ppm{error}")
     lines += ["warnings", *(f"  {w}" for w in content["warnings"])] if content["warnings"] else []
     return "\n".join(lines)

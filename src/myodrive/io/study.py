@@ -9,19 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from myodrive.errors import FileError, OptionError
+from myodrive.io.devices import WAYS, Device
 from myodrive.io.files import SUFFIXES, promised_format, read
 from myodrive.io.opening import check_path
 from myodrive.recording import Recording, Study
 
 _OPTIONS = ("emg", "already", "muscles", "rate_hz", "units")
 _LABELS = ("subject", "session", "movement", "repetition")
+_CLOCKS = tuple(dict.fromkeys(key for way, beside in WAYS.items() for key in (way, *beside)))
 _SIMULATED = ("storage", "trc")  # beside a laboratory's own files these are what was computed from them
 _NO_RECORDING = ("readme", "license", "licence", "changelog", "description", "notes", "original_readme")
 
 
 @dataclasses.dataclass(frozen=True)
 class StudyEntry:
-    """One file of a study, not read yet."""
+    """One recording of a study, not read yet: a file, and the files of other devices that belong to it."""
 
     path: Path
     subject: str = ""
@@ -29,6 +31,7 @@ class StudyEntry:
     movement: str = ""
     repetition: str = ""
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # of `read`: emg, already, …
+    devices: tuple[Device, ...] = ()
 
     @property
     def labels(self) -> dict[str, str]:
@@ -36,9 +39,15 @@ class StudyEntry:
         return {name: getattr(self, name) for name in _LABELS if getattr(self, name)}
 
     def read(self, **options: Any) -> Recording:
-        """Open it with its labels and options; `options` of `read` that are given here come first."""
+        """Open it with its labels and options, and join its devices; `options` of `read` that are given here come first.
+
+        They are not of the devices' files, which have their own.
+        """
         given = {k: v for k, v in options.items() if v is not None}
-        return read(self.path, **{**self.options, **self.labels, **given})
+        recording = read(self.path, **{**self.options, **self.labels, **given})
+        for device in self.devices:
+            recording = device.add_to(recording, self.path)
+        return recording
 
 
 def study_files(source: str | Path | Sequence[str | Path], **defaults: Any) -> list[StudyEntry]:
@@ -57,7 +66,7 @@ def study_files(source: str | Path | Sequence[str | Path], **defaults: Any) -> l
     FileError
         If a folder holds no recording, or the study.toml is no TOML.
     OptionError
-        If the study.toml has an unknown key.
+        If the study.toml has an unknown key, or a device of which it is not clear how it is aligned.
     """
     if not isinstance(source, (str, Path)):
         return [entry for one in source for entry in study_files(one, **defaults)]
@@ -155,12 +164,26 @@ def _toml_files(path: Path, defaults: Mapping[str, Any]) -> list[StudyEntry]:
         )
     entries = []
     for row in rows:
-        _check_keys(row, ("file", *_OPTIONS, *_LABELS), path, "[[recording]]")
-        if "file" not in row:
-            raise FileError("a [[recording]] without file = ….", where=path)
-        given = {k: v for k, v in {**common, **row}.items() if k not in ("file", "name")}
-        entries.append(_entry(path.parent / str(row["file"]), given, defaults))
+        _check_keys(row, ("file", "device", *_OPTIONS, *_LABELS), path, "[[recording]]")
+        file = _file_of(row, path, "[[recording]]")
+        given = {k: v for k, v in {**common, **row}.items() if k not in ("file", "name", "device")}
+        devices = row.get("device", [])
+        devices = tuple(_device(d, path) for d in (devices if isinstance(devices, list) else [devices]))
+        entries.append(_entry(file, given, defaults, devices))
     return entries
+
+
+def _device(row: Any, path: Path) -> Device:
+    _check_keys(row, ("file", *_CLOCKS, *_OPTIONS), path, "[[recording.device]]")
+    file = _file_of(row, path, "[[recording.device]]")
+    alignment = {k: row[k] for k in row if k in _CLOCKS}
+    return Device(file, alignment, {k: row[k] for k in row if k in _OPTIONS})
+
+
+def _file_of(row: Mapping[str, Any], path: Path, place: str) -> Path:
+    if "file" not in row:
+        raise FileError(f"a {place} without file = ….", where=path)
+    return path.parent / str(row["file"])
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -178,7 +201,9 @@ def _check_keys(found: Any, known: Sequence[str], path: Path, place: str) -> Non
         raise OptionError(f"{place} has the unknown key '{unknown[0]}'. Known: {', '.join(known)}.", where=path)
 
 
-def _entry(path: Path, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> StudyEntry:
+def _entry(
+    path: Path, given: Mapping[str, Any], defaults: Mapping[str, Any], devices: tuple[Device, ...] = ()
+) -> StudyEntry:
     merged = {**{k: v for k, v in defaults.items() if v not in (None, "")}, **given}
     labels = {k: str(merged[k]) for k in _LABELS if k in merged}
-    return StudyEntry(path, **labels, options={k: merged[k] for k in _OPTIONS if k in merged})
+    return StudyEntry(path, **labels, options={k: merged[k] for k in _OPTIONS if k in merged}, devices=devices)
