@@ -195,6 +195,14 @@ def test_a_search_learns_and_its_history_tells_who_copied_whom(found):
     assert found.member_steps == 3 * schedules.member_epochs(schedules.branching(10, 24))
 
 
+def test_a_search_follows_a_plan_of_its_own_by_the_rules_of_its_schedule():
+    plan = (schedules.Round(6, 2), schedules.Round(6, 1))
+    found = run(population=6, schedule="plain", plan=plan)
+    assert [row["steps"] for row in found.history] == [6] * 6 + [9] * 6
+    assert found.member_steps == 6 * 9 and found.stopped == "schedule"
+    assert any(row["parent"] != row["member"] for row in found.history[6:])
+
+
 def plan_epochs(generation: int) -> int:
     return schedules.branching(10, 24)[generation].epochs
 

@@ -63,6 +63,7 @@ class SearchOptions:
     seed: int = 0
     checkpoint: Path | None = None
     fingerprint: str = ""  # of data and configuration
+    plan: Plan = ()  # in place of the rounds that the schedule has by itself
 
 
 @dataclasses.dataclass
@@ -400,7 +401,7 @@ def _progress(
 
 
 def _start(options: SearchOptions, weights: Callable[[int], PyTree], crew: Crew) -> tuple[Slice, Story]:
-    plan = (
+    plan = options.plan or (
         schedules.plain(options.population)
         if options.schedule == "plain"
         else schedules.branching(options.population, options.epochs)

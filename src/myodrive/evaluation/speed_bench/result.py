@@ -23,21 +23,24 @@ class SpeedResult:
 
     def ratio(self, model: str, what: str, rival: str) -> list[float]:
         """Ours over the rival's rate, round by round; of its two settings of memory the rival's faster one."""
-        table = self.tables[model]
-        settings = [row["work"][what]["rate"] for name, row in table.items() if name.startswith(rival)]
+        settings = self._rounds(model, what, rival, "rate")
         if not settings:
             return []
-        best = max(settings, key=np.median)
-        return [ours / theirs for ours, theirs in zip(table["ours"]["work"][what]["rate"], best, strict=True)]
+        ours, best = self.tables[model]["ours"]["work"][what]["rate"], max(settings, key=np.median)
+        return [mine / theirs for mine, theirs in zip(ours, best, strict=True)]
 
     def cpu_ratio(self, model: str, what: str, rival: str) -> list[float]:
         """The rival's CPU time for a piece of work over ours, round by round: less disturbed by what else is running."""
-        table = self.tables[model]
-        settings = [row["work"][what]["cpu_s"] for name, row in table.items() if name.startswith(rival)]
+        settings = self._rounds(model, what, rival, "cpu_s")
         if not settings:
             return []
-        best = min(settings, key=np.median)
-        return [theirs / ours for ours, theirs in zip(table["ours"]["work"][what]["cpu_s"], best, strict=True)]
+        ours, best = self.tables[model]["ours"]["work"][what]["cpu_s"], min(settings, key=np.median)
+        return [theirs / mine for mine, theirs in zip(ours, best, strict=True)]
+
+    def _rounds(self, model: str, what: str, rival: str, value: str) -> list[list[float]]:
+        """With each setting of memory in which the rival did this work."""
+        rows = [row["work"] for name, row in self.tables[model].items() if name.startswith(rival)]
+        return [work[what][value] for work in rows if what in work]
 
     def to_dict(self) -> dict[str, Any]:
         """The figures for a machine to read; the headline is that of the first model's steps."""
@@ -50,8 +53,16 @@ class SpeedResult:
             "ratio_to_pytorch_processes": self.ratio(model, "steps", f"PyTorch, {cores} processes"),
             "cpu_ratio_to_pytorch_processes": self.cpu_ratio(model, "steps", f"PyTorch, {cores} processes"),
             "share_of_matrix_peak": list(share),
+            "search_ratio_to_pytorch_eager": self.ratio(model, "search", "PyTorch, one process"),
+            "search_ratio_to_pytorch_processes": self.ratio(model, "search", f"PyTorch, {cores} processes"),
         }
-        flat: dict[str, Any] = {"model": model}
+        rows = self.tables[model]
+        memory = {name: rows["ours"].get(name) for name in ("mib_per_further_member", "mib_of_a_member")}
+        flat: dict[str, Any] = {
+            "model": model,
+            "peak_mib": {name: row["peak_mib"] for name, row in rows.items()},
+            **memory,
+        }
         for name, values in headline.items():
             flat[name] = float(np.median(values)) if values else None
             flat[f"{name}_range"] = [float(min(values)), float(max(values))] if values else None
@@ -66,9 +77,7 @@ class SpeedResult:
         """For the terminal: one row for each contender and kind of work."""
         from rich.table import Table
 
-        table = Table(
-            title=self._title(), caption=None if self.with_torch else "PyTorch is not installed: only our side."
-        )
+        table = Table(title=self._title(), caption=self._caption())
         for name in (
             "model",
             "work",
@@ -84,8 +93,23 @@ class SpeedResult:
         for model, sides in self.tables.items():
             for what in sides["ours"]["work"]:
                 for name, row in sides.items():
-                    table.add_row(*self._row(model, what, name, row))
+                    if what in row["work"]:
+                        table.add_row(*self._row(model, what, name, row))
         return table
+
+    def _caption(self) -> str:
+        """What is in no row: the start of a search, and the memory of its members."""
+        words = [] if self.with_torch else ["PyTorch is not installed: only our side."]
+        for model, sides in self.tables.items():
+            ours = sides["ours"]
+            if "search" in ours["work"]:
+                words += [
+                    f"{model}: a search is counted in steps of single members, validated after each 5. Its first call, in "
+                    f"which processes start and compile, took {ours['work']['search']['first_s']:.0f} s. Each further "
+                    f"member takes {ours['mib_per_further_member']:.0f} MiB; weights, their average, moments and "
+                    f"activations of one need {ours['mib_of_a_member']:.0f} MiB by their shapes."
+                ]
+        return "\n".join(words)
 
     def _title(self) -> str:
         m = self.machine

@@ -16,7 +16,17 @@ import numpy as np
 import torch
 
 from myodrive.evaluation.speed_bench.serve import serve
-from myodrive.evaluation.speed_bench.work import BATCH, MODELS, N_DRAWS, N_MUSCLE, N_TIME, Model, make_trials
+from myodrive.evaluation.speed_bench.work import (
+    BATCH,
+    MEMBER_EPOCHS,
+    MEMBER_STEPS,
+    MODELS,
+    N_DRAWS,
+    N_MUSCLE,
+    N_TIME,
+    Model,
+    make_trials,
+)
 
 CLIP = 5.0
 
@@ -138,11 +148,15 @@ def _bounded(x: torch.Tensor, low: float, high: float) -> torch.Tensor:
 
 
 def work(model: str, n_threads: int) -> dict[str, Callable[[int], None]]:
-    """What can be asked for, by name: steps, epochs and posterior means."""
+    """What can be asked for, by name: steps, epochs, posterior means, and member-steps of networks one after the other."""
     torch.set_num_threads(n_threads)
     torch.manual_seed(0)
-    net = LFADS(MODELS[model])
-    optimiser = torch.optim.AdamW(net.parameters(), lr=2e-3, weight_decay=0.0, fused=True)
+
+    def begin() -> tuple[LFADS, torch.optim.Optimizer]:
+        net = LFADS(MODELS[model])
+        return net, torch.optim.AdamW(net.parameters(), lr=2e-3, weight_decay=0.0, fused=True)
+
+    net, optimiser = begin()
     (emg, x), (emg_valid, x_valid) = (_as_tensors(a) for a in make_trials())
 
     def step(index: torch.Tensor) -> None:
@@ -174,7 +188,13 @@ def work(model: str, n_threads: int) -> dict[str, Callable[[int], None]]:
                     shape, rate, *_ = net.decode(*code, 0.0)
                     total += torch.exp(shape - rate)
 
-    return {"steps": steps, "epochs": epochs, "posterior": posterior}
+    def search(n: int) -> None:
+        nonlocal net, optimiser
+        for _ in range(n // MEMBER_STEPS):
+            net, optimiser = begin()
+            epochs(MEMBER_EPOCHS)
+
+    return {"steps": steps, "epochs": epochs, "posterior": posterior, "search": search}
 
 
 def _as_tensors(trials: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:

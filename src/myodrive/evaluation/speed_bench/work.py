@@ -9,6 +9,8 @@ import numpy as np
 
 N_TRAIN, N_VALID, N_TIME, N_MUSCLE, BATCH, N_DRAWS = 320, 80, 200, 12, 64, 50
 STEPS_PER_EPOCH = N_TRAIN // BATCH
+MEMBER_EPOCHS = 2  # of each member in the small search, with a tournament between them
+MEMBER_STEPS = MEMBER_EPOCHS * STEPS_PER_EPOCH
 
 
 @dataclasses.dataclass(frozen=True)
