@@ -149,6 +149,6 @@ def _as_text(content: dict[str, Any]) -> str:
     lines += ["clocks"] if content["alignments"] else []
     for name, a in content["alignments"].items():
         error = "" if a["error_s"] is None else f", ± {1e3 * a['error_s']:.2g} ms"
-        lines.append(f"  {name:<12} aligned by {a['method']}: {a['offset_s']:.6g} s, {1e6 * a['drift']:.3g} ppm{error}")
+        lines.append(f"  {name:<12} moved by {a['offset_s']:.6g} s, {1e6 * a['drift']:.3g} ppm{error} ({a['method']})")
     lines += ["warnings", *(f"  {w}" for w in content["warnings"])] if content["warnings"] else []
     return "\n".join(lines)

@@ -23,7 +23,7 @@ WAYS: dict[str, tuple[str, ...]] = {
 }
 _WORDS = ("trigger", "shared_signal", "reference")  # whose values are labels of channels; all others are numbers
 _POSITIVE = ("tolerance_s", "max_offset_s", "window_s")
-_MOST_LABELS = 30  # that a message lists
+_MOST_LABELS = 20  # that a message lists
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,7 +146,8 @@ def _rows(events: Any) -> list[tuple[float, str, str]]:
 def _channel(recording: Recording, label: str, file: Path) -> xr.DataArray:
     """The one channel (time,) of that label, in whatever signal it is."""
     labels: list[str] = []
-    for signal in recording.signals.values():
+    triggers_first = sorted(recording.signals.items(), key=lambda item: not item[0].startswith("analog"))
+    for _, signal in triggers_first:
         if signal.ndim == 2:
             mine = [str(v) for v in signal[signal.dims[1]].values]
             if label in mine:

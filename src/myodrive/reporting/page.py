@@ -232,7 +232,7 @@ def _facts(result: RecordingResult) -> dict[str, str]:
     }
     for name, alignment in recording.alignments.items():
         error = f" ± {number(1000 * alignment.error_s, 2)} ms" if np.isfinite(alignment.error_s) else ""
-        facts[f"Clock of {name}"] = f"aligned by {alignment.method}, {number(alignment.offset_s)} s{error}"
+        facts[f"Clock of {name}"] = f"moved by {number(alignment.offset_s)} s{error} ({alignment.method})"
     return {k: v for k, v in facts.items() if v}
 
 
