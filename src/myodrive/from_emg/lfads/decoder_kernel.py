@@ -55,8 +55,7 @@ def forward(  # type: ignore[no-untyped-def]
         product(f, w_factor, block_c[:, : 3 * n_c], 1)
         product(c, w_c, block_c[:, n_c:], 1)
         after_c = controllers[t] if kept else state_c[t % 2]
-        for b in range(n_batch):
-            gates(block_c[b], c[b], after_c[b], clip)
+        gates(block_c, c, after_c, clip)
         c = after_c
         fill_rows(moments[t], bias_moment)
         product(c, w_moment, moments[t], 1)
@@ -71,8 +70,7 @@ def forward(  # type: ignore[no-untyped-def]
         product(inputs[t], w_u, block_g[:, : 3 * n_g], 1)
         product(g, w_g, block_g[:, n_g:], 1)
         after_g = generators[t] if kept else state_g[t % 2]
-        for b in range(n_batch):
-            gates(block_g[b], g[b], after_g[b], clip)
+        gates(block_g, g, after_g, clip)
         g = after_g
         masked(passed, g, generator_mask)
         f = factors[t]
@@ -100,12 +98,21 @@ def backward(  # type: ignore[no-untyped-def]
     slopes_c = np.empty((CHUNK * n_batch, 4 * n_c + PADDING), np.float32)[:, : 4 * n_c]
     slopes_g = np.empty((CHUNK * n_batch, 4 * n_g + PADDING), np.float32)[:, : 4 * n_g]
     w_c_back, w_g_back, w_context_back = laid_out(w_c.T), laid_out(w_g.T), laid_out(w_context.T)
-    to_moment, passed = np.empty((CHUNK, n_batch, 2 * n_input), np.float32), np.empty((n_batch, n_g), np.float32)
-    d_passed, d_f = np.empty((n_batch, n_g), np.float32), np.zeros((n_batch, to_factor.shape[1]), np.float32)
-    d_u, heard = np.empty((n_batch, n_input), np.float32), np.empty((CHUNK * n_batch, n_context), np.float32)
-    first_f = np.empty((n_batch, to_factor.shape[1]), np.float32)
-    masked(passed, start_g, generator_mask)
-    product(passed, to_factor, first_f, 0)
+    w_moment_back, to_factor_back = laid_out(w_moment.T), laid_out(to_factor.T)
+    n_factor = to_factor.shape[1]
+    to_moment, d_f = (
+        np.empty((CHUNK, n_batch, 2 * n_input), np.float32),
+        np.empty((CHUNK, n_batch, n_factor), np.float32),
+    )
+    passed, heard = np.empty((CHUNK * n_batch, n_g), np.float32), np.empty((CHUNK * n_batch, n_context), np.float32)
+    d_g, d_c, d_u = (
+        np.empty((n_batch, n_g), np.float32),
+        np.empty((n_batch, n_c), np.float32),
+        np.empty((n_batch, n_input), np.float32),
+    )
+    later_f, first_f = np.zeros((n_batch, n_factor), np.float32), np.empty((n_batch, n_factor), np.float32)
+    masked(passed[:n_batch], start_g, generator_mask)
+    product(passed[:n_batch], to_factor, first_f, 0)
     for done in range(0, n_time, CHUNK):
         n = min(CHUNK, n_time - done)
         first = n_time - done - n
@@ -114,11 +121,11 @@ def backward(  # type: ignore[no-untyped-def]
             now_c, now_g = slopes_c[k * n_batch : (k + 1) * n_batch], slopes_g[k * n_batch : (k + 1) * n_batch]
             before_c, before_g = (controllers[t - 1], generators[t - 1]) if t > 0 else (start_c, start_g)
             for b in range(n_batch):
-                add(d_f[b], d_factors[t, b])
-            _factors_back(generators[t], generator_mask, to_factor, d_f, passed, d_passed, back_g, to_to_factor)
-            for b in range(n_batch):
-                gates_back(blocks_g[t, b], before_g[b], back_g[b], clip, now_g[b])
-                add(to_bias_g, now_g[b])
+                copy(d_f[k, b], later_f[b])
+                add(d_f[k, b], d_factors[t, b])
+            product(d_f[k], to_factor_back, d_g, 0)
+            masked(d_g, d_g, generator_mask)
+            gates_back(blocks_g[t], before_g, back_g, d_g, clip, now_g, to_bias_g)
             product(now_g[:, n_g:], w_g_back, back_g, 1)
             product(now_g[:, : 3 * n_g], w_u.T, d_u, 0)
             for b in range(n_batch):
@@ -128,15 +135,15 @@ def backward(  # type: ignore[no-untyped-def]
                     to_moment[k, b, i] = d_moments[t, b, i] + at_u
                     to_moment[k, b, n_input + i] = d_moments[t, b, n_input + i] + at_u * half
                 add(to_bias_moment, to_moment[k, b])
-            product(to_moment[k], w_moment.T, back_c, 1)
-            for b in range(n_batch):
-                gates_back(blocks_c[t, b], before_c[b], back_c[b], clip, now_c[b])
-                add(to_bias_c, now_c[b])
+            product(to_moment[k], w_moment_back, d_c, 0)
+            gates_back(blocks_c[t], before_c, back_c, d_c, clip, now_c, to_bias_c)
             product(now_c[:, n_c:], w_c_back, back_c, 1)
-            product(now_c[:, : 3 * n_c], w_factor.T, d_f, 0)
+            product(now_c[:, : 3 * n_c], w_factor.T, later_f, 0)
         chunk_c, chunk_g = slopes_c[: n * n_batch], slopes_g[: n * n_batch]
         masked(heard, rows(context[first : first + n]), context_mask)
+        masked(passed, rows(generators[first : first + n]), generator_mask)
         product(heard[: n * n_batch].T, chunk_c[:, : 3 * n_c], to_w_context, 1)
+        product(passed[: n * n_batch].T, rows(d_f[:n]), to_to_factor, 1)
         product(rows(controllers[first : first + n]).T, rows(to_moment[:n]), to_w_moment, 1)
         product(rows(inputs[first : first + n]).T, chunk_g[:, : 3 * n_g], to_w_u, 1)
         state_gradient(chunk_c[:, n_c:], controllers, start_c, first, -1, to_w_c)
@@ -148,18 +155,12 @@ def backward(  # type: ignore[no-untyped-def]
             masked(out, out, context_mask)
         if to_known.size:
             rows(to_known[first : first + n])[:] = chunk_g[:, : 3 * n_g]
-    _factors_back(start_g, generator_mask, to_factor, d_f, passed, d_passed, back_g, to_to_factor)
-
-
-@jit
-def _factors_back(g, mask, to_factor, d_f, passed, d_passed, back_g, to_to_factor):  # type: ignore[no-untyped-def]
-    """From the slope at the factors to those at the generator's state, which is added to, and at the read-out."""
-    masked(passed, g, mask)
-    product(passed.T, d_f, to_to_factor, 1)
-    product(d_f, to_factor.T, d_passed, 0)
-    masked(d_passed, d_passed, mask)
-    for b in range(len(g)):
-        add(back_g[b], d_passed[b])
+    masked(passed[:n_batch], start_g, generator_mask)
+    product(passed[:n_batch].T, later_f, to_to_factor, 1)
+    product(later_f, to_factor_back, d_g, 0)
+    masked(d_g, d_g, generator_mask)
+    for b in range(n_batch):
+        add(back_g[b], d_g[b])
 
 
 @handler

@@ -1,12 +1,13 @@
 """Loops over time as machine code for the CPU, called by XLA programs on their own memory.
 
 XLA's CPU code spends more time between the products of a recurrent network than in them. Here a whole sequence, there
-and back, is one call: products by the BLAS that comes with SciPy, the arithmetic of the gates fused between them, input
+and back, is one call: products in tiles, the arithmetic of the gates fused between them, input
 products and weight gradients as a few large products, and no memory but what XLA hands over. Numba compiles it when it
 is first used and keeps the result on disk. Without Numba, on a GPU, or with ``MYODRIVE_PLAIN_SCANS=1`` in the
 environment, the plain scans do the same work (docs/speed.md).
 
-`frame` is the border to XLA, `arithmetic` holds products and gates, `gru` the sequence. Every array is float32, in C order.
+`frame` is the border to XLA, `products` and `vectors` write loops for the processor's registers, `arithmetic` holds the
+gates, `gru` the sequence. Every array is float32, in C order.
 """
 
 from __future__ import annotations
@@ -49,6 +50,15 @@ def call(name: str, shapes: Sequence[tuple[int, ...]], *arguments: Array) -> lis
     """Call a registered kernel, whose results have these shapes; under `jax.vmap` one member after the other."""
     results = [ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
     return list(jax.ffi.ffi_call(name, results, vmap_method="sequential")(*arguments))
+
+
+def finished(x: Array) -> Array:
+    """The same array, whose making XLA cannot repeat for each of its uses, as it else does with cheap arithmetic."""
+    if not usable(x):
+        return jax.lax.optimization_barrier(x)
+    from myodrive.learning.kernels import frame
+
+    return call(frame.COPY, [(x.size,)], x.reshape(-1))[0].reshape(x.shape)
 
 
 def dense(slope: Any) -> Array:

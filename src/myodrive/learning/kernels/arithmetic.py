@@ -5,37 +5,12 @@ state's share of the new value. It is filled with what the input and the biases 
 state, which belongs to the last three; `gates` overwrites it with their values, and `gates_back` gives the slopes at
 what came in, in the same order. So the input's weights see the first three columns and the state's the last three, and
 every gradient of a weight is one product.
-
-Each loop writes one array and reads few: with more, the compiler would not see that they do not overlap.
 """
 
 from __future__ import annotations
 
-import numpy as np
-
 from myodrive.learning.kernels.frame import jit
-
-f4 = np.float32
-
-
-@jit
-def tanh(x):  # type: ignore[no-untyped-def]
-    """A quotient of polynomials, odd of degree 13 over even of degree 6, within 3e-7; NaN stays NaN."""
-    x = f4(7.9) if x > f4(7.9) else x
-    x = f4(-7.9) if x < f4(-7.9) else x
-    s = x * x
-    p = f4(2.00018790482477e-13) + s * f4(-2.76076847742355e-16)
-    p = f4(5.12229709037114e-08) + s * (f4(-8.60467152213735e-11) + s * p)
-    p = f4(6.37261928875436e-04) + s * (f4(1.48572235717979e-05) + s * p)
-    p = f4(4.89352455891786e-03) + s * p
-    q = f4(1.18534705686654e-04) + s * f4(1.19825839466702e-06)
-    q = f4(4.89352518554385e-03) + s * (f4(2.26843463243900e-03) + s * q)
-    return x * p / q
-
-
-@jit
-def sigmoid(x):  # type: ignore[no-untyped-def]
-    return f4(0.5) + f4(0.5) * tanh(f4(0.5) * x)
+from myodrive.learning.kernels.vectors import Lanes, Place, over_rows
 
 
 @jit
@@ -69,73 +44,87 @@ def fill_rows(block, row):  # type: ignore[no-untyped-def]
         copy(block[i], row)
 
 
-# -- one row of a batch ----------------------------------------------------------------------------------------------
+# -- gates -----------------------------------------------------------------------------------------------------------
+
+NEW, RESET, KEEP, SHARE = range(4)  # the parts of a block
+
+
+def tanh(x: Lanes) -> Lanes:
+    """A quotient of polynomials, odd of degree 13 over even of degree 6, within 3e-7; NaN stays NaN."""
+    p, q = _tanh_parts(x)
+    return p / q
+
+
+def two_sigmoids(x: Lanes, y: Lanes) -> tuple[Lanes, Lanes]:
+    """Both for one division."""
+    (p, q), (r, s) = _tanh_parts(0.5 * x), _tanh_parts(0.5 * y)
+    half = 0.5 / (q * s)
+    return 0.5 + half * (p * s), 0.5 + half * (r * q)
+
+
+def _tanh_parts(x: Lanes) -> tuple[Lanes, Lanes]:
+    x = x.clipped(7.9)
+    s = x * x
+    p = 2.00018790482477e-13 + s * -2.76076847742355e-16
+    p = 5.12229709037114e-08 + s * (-8.60467152213735e-11 + s * p)
+    p = 6.37261928875436e-04 + s * (1.48572235717979e-05 + s * p)
+    p = 4.89352455891786e-03 + s * p
+    q = 1.18534705686654e-04 + s * 1.19825839466702e-06
+    q = 4.89352518554385e-03 + s * (2.26843463243900e-03 + s * q)
+    return x * p, q
+
+
+def _forward(clip: Lanes, block: Place, before: Place, after: Place) -> None:
+    reset, keep = two_sigmoids(block.get(RESET), block.get(KEEP))
+    new = tanh(block.get(NEW) + reset * block.get(SHARE))
+    block.put(new, NEW)
+    block.put(reset, RESET)
+    block.put(keep, KEEP)
+    after.put((new + keep * (before.get() - new)).clipped(clip))
+
+
+def _backward(clip: Lanes, block: Place, before: Place, slope: Place, more: Place, slopes: Place, sums: Place) -> None:
+    new, reset, keep, share = (block.get(part) for part in (NEW, RESET, KEEP, SHARE))
+    change = before.get() - new
+    at_after = (slope.get() + more.get()).zero_unless_inside(new + keep * change, clip)
+    at_mixed = at_after * (1.0 - keep)
+    at_new = at_mixed * (1.0 - new * new)
+    at_share = at_new * reset
+    found = {NEW: at_new, RESET: at_share * share * (1.0 - reset), KEEP: at_mixed * keep * change, SHARE: at_share}
+    for part, value in found.items():
+        slopes.put(value, part)
+        sums.put(sums.get(part) + value, part)
+    slope.put(at_after * keep)
+
+
+_forward_rows, _backward_rows = over_rows(_forward), over_rows(_backward)
 
 
 @jit
-def gates(row, before, after, clip):  # type: ignore[no-untyped-def]
+def gates(block, before, after, clip):  # type: ignore[no-untyped-def]
     """From what comes in to the values of the gates, in place, and the state after the step."""
-    n = before.shape[0]
-    _sigmoid(row[n : 3 * n])
-    _new(row[:n], row[n : 2 * n], row[3 * n :])
-    _mix(after, row[:n], row[2 * n : 3 * n], before, clip)
+    _forward_rows(
+        block.shape[0], before.shape[1], clip,
+        (block.ctypes.data, before.ctypes.data, after.ctypes.data),
+        (block.strides[0] // 4, before.strides[0] // 4, after.strides[0] // 4),
+    )  # fmt: skip
 
 
 @jit
-def gates_back(row, before, slope, clip, slopes):  # type: ignore[no-untyped-def]
+def gates_back(block, before, slope, more, clip, slopes, sums):  # type: ignore[no-untyped-def]
     """From the slope at the state after the step to those at what came in, and (in place) at the state before it.
 
-    The part of the latter that goes through the product with the state is left to the caller.
+    `more` is added to the slope first, and the slopes at what came in are added to `sums`, those at the biases. The part
+    of the slope at the state before that goes through the product with the state is left to the caller.
     """
-    n = before.shape[0]
-    new, reset, keep, share = row[:n], row[n : 2 * n], row[2 * n : 3 * n], row[3 * n :]
-    _unclip(slope, new, keep, before, clip)
-    _back_new(slopes[:n], slope, keep, new)
-    _back_keep(slopes[2 * n : 3 * n], slope, new, keep, before)
-    multiply(slopes[3 * n :], slopes[:n], reset)
-    _back_reset(slopes[n : 2 * n], slopes[3 * n :], share, reset)
-    multiply(slope, slope, keep)
-
-
-@jit
-def _sigmoid(x):  # type: ignore[no-untyped-def]
-    for j in range(x.shape[0]):
-        x[j] = sigmoid(x[j])
-
-
-@jit
-def _new(new, reset, share):  # type: ignore[no-untyped-def]
-    for j in range(new.shape[0]):
-        new[j] = tanh(new[j] + reset[j] * share[j])
-
-
-@jit
-def _mix(after, new, keep, before, clip):  # type: ignore[no-untyped-def]
-    for j in range(after.shape[0]):
-        value = new[j] + keep[j] * (before[j] - new[j])
-        value = clip if value > clip else value
-        after[j] = -clip if value < -clip else value
-
-
-@jit
-def _unclip(slope, new, keep, before, clip):  # type: ignore[no-untyped-def]
-    for j in range(slope.shape[0]):
-        slope[j] = slope[j] if abs(new[j] + keep[j] * (before[j] - new[j])) < clip else f4(0)
-
-
-@jit
-def _back_new(out, slope, keep, new):  # type: ignore[no-untyped-def]
-    for j in range(out.shape[0]):
-        out[j] = slope[j] * (f4(1) - keep[j]) * (f4(1) - new[j] * new[j])
-
-
-@jit
-def _back_keep(out, slope, new, keep, before):  # type: ignore[no-untyped-def]
-    for j in range(out.shape[0]):
-        out[j] = slope[j] * (before[j] - new[j]) * keep[j] * (f4(1) - keep[j])
-
-
-@jit
-def _back_reset(out, slope, share, reset):  # type: ignore[no-untyped-def]
-    for j in range(out.shape[0]):
-        out[j] = slope[j] * share[j] * (f4(1) - reset[j])
+    _backward_rows(
+        block.shape[0], before.shape[1], clip,
+        (
+            block.ctypes.data, before.ctypes.data, slope.ctypes.data,
+            more.ctypes.data, slopes.ctypes.data, sums.ctypes.data,
+        ),
+        (
+            block.strides[0] // 4, before.strides[0] // 4, slope.strides[0] // 4,
+            more.strides[0] // 4, slopes.strides[0] // 4, 0,
+        ),
+    )  # fmt: skip

@@ -36,10 +36,9 @@ def forward(x, w_input, w_state, bias, start, present, options, states, blocks):
             k = n - 1 - i if reverse else i
             after = states[first + k]
             product(before, w_state, chunk[k][:, n_state:], 1)
+            gates(chunk[k], before, after, clip)
             for b in range(n_batch):
-                if present[first + k, b] != 0:
-                    gates(chunk[k, b], before[b], after[b], clip)
-                else:
+                if present[first + k, b] == 0:
                     copy(after[b], before[b])
             before = after
 
@@ -65,19 +64,28 @@ def backward(  # type: ignore[no-untyped-def]
             earlier = t + 1 if reverse else t - 1
             before = states[earlier] if 0 <= earlier < n_time else start
             now = slopes[k * n_batch : (k + 1) * n_batch]
-            for b in range(n_batch):
-                add(back[b], slope[t, b])
-                if present[t, b] != 0:
-                    gates_back(blocks[t, b], before[b], back[b], clip, now[b])
-                    add(to_bias, now[b])
-                else:
-                    now[b, :] = 0
+            if everything(present[t]):
+                gates_back(blocks[t], before, back, slope[t], clip, now, to_bias)
+            else:
+                for b in range(n_batch):
+                    own = back[b : b + 1], slope[t, b : b + 1], clip, now[b : b + 1], to_bias
+                    if present[t, b] != 0:
+                        gates_back(blocks[t, b : b + 1], before[b : b + 1], *own)
+                    else:
+                        now[b, :] = 0
+                        add(back[b], slope[t, b])
             product(now[:, n_state:], w_back, back, 1)
         at_input = slopes[: n * n_batch, : 3 * n_state]
         product(rows(x[first : first + n]).T, at_input, to_w_input, 1)
         if to_x.size:
             product(at_input, w_input_back, rows(to_x[first : first + n]), 0)
         state_gradient(slopes[: n * n_batch, n_state:], states, start, first, 1 if reverse else -1, to_w_state)
+
+
+@jit
+def everything(present):  # type: ignore[no-untyped-def]
+    """Whether all of a batch is there."""
+    return np.all(present != 0)
 
 
 @jit

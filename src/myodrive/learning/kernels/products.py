@@ -19,11 +19,10 @@ from numba.core import cgutils
 from numba.extending import get_cython_function_address, intrinsic
 
 from myodrive.learning.kernels.frame import jit
+from myodrive.learning.kernels.vectors import LANES
 
 f4 = np.float32
 
-_features = llvmlite.binding.get_host_cpu_features()
-LANES = 16 if _features.get("avx512f") else 8 if _features.get("avx2") else 4  # numbers in a register
 ROWS = 4 if LANES == 8 else 8  # of a tile, of one to three registers each: AVX2 has 16 registers, the others 32
 PADDING = (
     16  # numbers after each row of a factor: rows a power of two apart would fight for the same places in the cache
