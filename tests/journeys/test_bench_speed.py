@@ -88,6 +88,8 @@ def test_of_two_settings_of_memory_the_slower_stops_and_ours_with_stock_memory_t
     contest.table = {name: row([rate]) for name, rate in zip(names, (1.0, 2.0, 3.0, 4.0, 2.0, 9.0))}
     contest.stop(*contest.slower_settings())
     assert list(contest.sides) == ["ours", "b", f"a{STOCK}"]
+    contest.table = {name: contest.table[name] for name in contest.sides}  # as at the next model
+    assert contest.slower_settings() == []
 
 
 def test_without_pytorch_only_our_side_is_in_the_table():

@@ -167,11 +167,11 @@ class Contest:
                     timed["cpu_s"].append(float(np.mean([a["cpu_s"] / n(side) for a in answers])))
 
     def slower_settings(self) -> list[str]:
-        """Of each rival's two settings of memory the one that took longer for steps, and ours with stock memory."""
+        """Of each rival's two settings of memory the one that took longer for steps; and ours with stock memory."""
         slower = []
-        for name in self.sides:
+        for name in self.table:
             other = name.removesuffix(STOCK)
-            if other != name:
+            if other != name and other in self.table:
                 speed = {n: np.median(self.table[n]["work"]["steps"]["rate"]) for n in (name, other)}
                 slower.append(name if other == "ours" else min(speed, key=lambda n: speed[n]))
         return slower

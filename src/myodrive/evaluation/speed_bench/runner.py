@@ -14,7 +14,6 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 from myodrive.errors import OptionError
 from myodrive.evaluation.machine import describe_machine
@@ -55,6 +54,7 @@ def run_speed_bench(
         _check_torch(torch_python)
     machine = describe_machine() | _versions() | {"matrix_peak_gflop_s": _peak_of_one_core()}
     chosen = list(models or (["emg_paper"] if quick else MODELS))
+    sides = [side for side in contenders(python, usable_cores()) if not (quick and side.name.endswith(STOCK))]
     tables = {}
     for i, model in enumerate(chosen):
 
@@ -62,7 +62,11 @@ def run_speed_bench(
             if progress:
                 progress(what, done, len(chosen))
 
-        tables[model] = _time_model(model, python, quick, tell, full=model == "emg_paper" and not quick)
+        contest = Contest(model, tell)
+        _time_model(contest, sides, quick, full=model == "emg_paper" and not quick)
+        tables[model] = contest.table
+        slower = contest.slower_settings()  # at the first model; the others are timed without them
+        sides = [side for side in sides if side.name not in slower]
     result = SpeedResult(machine, tables, {m: gflop_per_step(MODELS[m]) for m in chosen}, python is not None)
     if json_path:
         result.write(json_path)
@@ -105,22 +109,19 @@ def _peak_of_one_core() -> float:
         return measure_matrix_peak()
 
 
-def _time_model(model: str, python: str | None, quick: bool, tell: Callable[[str], None], full: bool) -> dict[str, Any]:
+def _time_model(contest: Contest, sides: Sequence[Contender], quick: bool, full: bool) -> None:
     """For each contender and kind of work the rates of all rounds, the first call and the memory."""
-    n_core, contest = usable_cores(), Contest(model, tell)
     try:
-        for side in contenders(python, n_core):
-            if not (quick and side.name.endswith(STOCK)):
-                contest.start(side)
+        for side in sides:
+            contest.start(side)
         contest.time("steps", lambda side: 2, 2 if quick else 6 if full else 3)
         if full:
             contest.stop(*contest.slower_settings())
             contest.time("epochs", lambda side: 1, 2)
             contest.time("posterior", lambda side: 1, 2)
-            _time_search(contest, n_core)
+            _time_search(contest, usable_cores())
     finally:
         contest.stop_all()
-    return contest.table
 
 
 def _time_search(contest: Contest, n_core: int) -> None:
