@@ -49,7 +49,7 @@ def test_a_search_is_compared_with_the_settings_that_did_it_and_the_memory_of_me
     assert found["search_ratio_to_pytorch_eager"] == 5.0
     assert found["search_ratio_to_pytorch_eager_range"] == [4.0, 6.0]
     assert found["search_ratio_to_pytorch_processes"] is None
-    assert found["mib_per_further_member"] == 20.0 and found["peak_mib"]["ours"] == 500.0
+    assert found["memory_growth"] == 0.1 and found["peak_mib"]["ours"] == 500.0
     assert "of one need 200 MiB" in str(result.table().caption)
     assert result.table().row_count == 5
 

@@ -57,11 +57,13 @@ class SpeedResult:
             "search_ratio_to_pytorch_processes": self.ratio(model, "search", f"PyTorch, {cores} processes"),
         }
         rows = self.tables[model]
-        memory = {name: rows["ours"].get(name) for name in ("mib_per_further_member", "mib_of_a_member")}
+        further, needed = (rows["ours"].get(name) for name in ("mib_per_further_member", "mib_of_a_member"))
         flat: dict[str, Any] = {
             "model": model,
             "peak_mib": {name: row["peak_mib"] for name, row in rows.items()},
-            **memory,
+            "mib_per_further_member": further,
+            "mib_of_a_member": needed,
+            "memory_growth": further / needed if needed else None,
         }
         for name, values in headline.items():
             flat[name] = float(np.median(values)) if values else None
