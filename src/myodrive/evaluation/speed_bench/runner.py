@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import platform
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 
 from myodrive.errors import OptionError
+from myodrive.estimator import versions
 from myodrive.evaluation.machine import describe_machine
 from myodrive.evaluation.speed_bench.contenders import STOCK, Contender, Contest, contenders, our_search, source
 from myodrive.evaluation.speed_bench.result import SpeedResult
@@ -50,9 +50,10 @@ def run_speed_bench(
     if unknown:
         raise OptionError(f"there is no model '{unknown[0]}'.", where="--model", remedy=f"Models: {', '.join(MODELS)}.")
     python = torch_python or (sys.executable if importlib.util.find_spec("torch") else None)
-    if torch_python:
-        _check_torch(torch_python)
-    machine = describe_machine() | _versions() | {"matrix_peak_gflop_s": _peak_of_one_core()}
+    machine = (
+        describe_machine() | versions() | {"numba": version("numba"), "torch": python and _version_of_torch(python)}
+    )
+    machine["matrix_peak_gflop_s"] = _peak_of_one_core()
     chosen = list(models or (["emg_paper"] if quick else MODELS))
     sides = [side for side in contenders(python, usable_cores()) if not (quick and side.name.endswith(STOCK))]
     tables = {}
@@ -73,28 +74,16 @@ def run_speed_bench(
     return result
 
 
-def _check_torch(python: str) -> None:
+def _version_of_torch(python: str) -> str:
     try:
-        subprocess.run([python, "-c", "import torch"], capture_output=True, check=True)
+        code = "import torch; print(torch.__version__)"
+        return subprocess.run([python, "-c", code], capture_output=True, check=True, text=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError) as error:
         raise OptionError(
             f"'{python}' is no interpreter that has PyTorch.",
             where="--torch-python",
             remedy="Name one, as venv/bin/python, or leave it out to time our side alone.",
         ) from error
-
-
-def _versions() -> dict[str, str | None]:
-    def found(name: str) -> str | None:
-        try:
-            return version(name)
-        except PackageNotFoundError:
-            return None
-
-    return {
-        "python": platform.python_version(),
-        **{name: found(name) for name in ("jax", "numba", "scipy", "torch", "myodrive")},
-    }
 
 
 def _peak_of_one_core() -> float:

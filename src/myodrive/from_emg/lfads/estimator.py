@@ -196,13 +196,16 @@ class LFADS(ChannelEstimator):
             )
         return self.sessions_[name]
 
+    def _of_session_of(self, data: Recording | xr.DataArray) -> LFADS:
+        return self.of_session(session_name(data) if isinstance(data, Recording) else "")
+
     def estimate(self, data: Trials) -> Any:
         """As of every estimator; of several sessions each recording is estimated with what was learned for its own."""
         if not getattr(self, "sessions_", None):
             return super().estimate(data)
         if isinstance(data, Study):
             return [self.estimate(recording) for recording in data]
-        return self.of_session(session_name(data) if isinstance(data, Recording) else "").estimate(data)
+        return self._of_session_of(data).estimate(data)
 
     def adapt(self: Like, data: Trials, **options: Any) -> Like:
         """A copy that has learned what is new in a session from a little of it; see `adaptation.adapt`."""
@@ -227,7 +230,7 @@ class LFADS(ChannelEstimator):
         if isinstance(data, Study):
             return [self.reconstruct(recording) for recording in data]
         if getattr(self, "sessions_", None):
-            return self.of_session(session_name(data) if isinstance(data, Recording) else "").reconstruct(data)
+            return self._of_session_of(data).reconstruct(data)
         return reconstruct(self, data)
 
     def _calibrate(self, held_out: HeldOut) -> None:
