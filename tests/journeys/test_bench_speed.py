@@ -1,7 +1,9 @@
 """`myodrive bench speed`: what is computed from the rounds, and what it says when something is missing."""
 
+import dataclasses
 import json
 
+import jax
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -10,6 +12,7 @@ from myodrive.cli import app
 from myodrive.errors import OptionError
 from myodrive.evaluation.speed_bench import contenders, work
 from myodrive.evaluation.speed_bench.contenders import STOCK, Contender, Contest
+from myodrive.evaluation.speed_bench.our_worker import memory_of_a_member, setting_of
 from myodrive.evaluation.speed_bench.result import SpeedResult
 
 MACHINE = {"cores": 2, "matrix_peak_gflop_s": 180.0, "processor": "a processor"}
@@ -52,6 +55,21 @@ def test_a_search_is_compared_with_the_settings_that_did_it_and_the_memory_of_me
     assert found["memory_growth"] == 0.1 and found["peak_mib"]["ours"] == 500.0
     assert "of one need 200 MiB" in str(result.table().caption)
     assert result.table().row_count == 5
+
+
+def test_what_a_member_needs_is_its_state_once_and_the_states_of_all_cells_for_each_trial_of_a_batch(monkeypatch):
+    monkeypatch.setenv("MYODRIVE_PLAIN_SCANS", "1")
+    setting = setting_of("emg_paper")
+    n_weight = sum(a.size for a in jax.tree.leaves(jax.eval_shape(setting.start, jax.random.PRNGKey(0))))
+    one, batch = (
+        memory_of_a_member(setting._replace(task=dataclasses.replace(setting.task, batch_size=n)))
+        for n in (1, work.BATCH)
+    )
+    m, mib = work.MODELS["emg_paper"], 4 / 2**20
+    units = 4 * m.encoder + m.controller + m.generator
+    each = (batch - one) / (work.BATCH - 1)
+    assert one - each > 4 * n_weight * mib
+    assert work.N_TIME * units * mib < each < 20 * work.N_TIME * units * mib
 
 
 def side(name, n_worker=1):
