@@ -33,7 +33,6 @@ from myodrive.estimator import versions
 from myodrive.evaluation.truth_bench import Case
 from myodrive.evaluation.truth_scoring import score_against_truth
 from myodrive.from_emg.lfads import AutoLFADS
-from myodrive.from_emg.lfads.data import Problem
 from myodrive.from_emg.lfads.decoder import decode
 from myodrive.from_emg.lfads.densities import DENSITIES
 from myodrive.from_emg.lfads.model import NO_DROPOUT, Network, encode
@@ -44,6 +43,7 @@ from myodrive.from_emg.lfads.objective import (
     hide,
     take,
 )
+from myodrive.from_emg.lfads.problem import Problem
 from myodrive.recording import Recording
 from myodrive.safe_write import safe_write_text
 
