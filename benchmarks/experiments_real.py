@@ -20,7 +20,7 @@ import myodrive as md
 from myodrive.evaluation.experiments import run_experiment
 from myodrive.safe_write import safe_write_text
 
-METHODS = "low-pass,whitened,bayes,synergies,lfads"
+METHODS = "low-pass,whitened,bayes,synergies,autolfads"
 # The leg that the electrodes were on; the hamstrings of HC050A are dead. HC040A and HC055A have no usable EMG.
 USABLE = {
     "HC002D": ("R", ("Rect", "Hams", "Gast", "Tib Ant")),
@@ -77,25 +77,26 @@ SETS = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("set", choices=SETS)
+    parser.add_argument("recordings", choices=SETS)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--methods", default=METHODS)
     parser.add_argument("--target", default="angle", choices=("angle", "acceleration"))
     parser.add_argument("--unseen", action="store_true", help="fits have not seen the EMG that they estimate")
-    parser.add_argument("--epochs", type=int, default=30, help="of LFADS at the most")
+    parser.add_argument("--set", nargs="*", default=[], help="options of methods: autolfads.population=4")
     parser.add_argument("--folder", type=Path, default=Path("myodrive-results/experiments-real"))
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    methods = given.methods.split(",")
-    learned = {m: {"max_epochs": given.epochs} for m in methods if m in ("lfads", "autolfads")}
+    settings: dict[str, dict[str, object]] = {}
+    for method, option, value in (re.fullmatch(r"(.+?)\.(.+?)=(.+)", pair).groups() for pair in given.set):  # type: ignore[union-attr]
+        settings.setdefault(method, {})[option] = json.loads(value)
     result = run_experiment(
         "decoding",
-        list(SETS[given.set](given.data)),
-        methods=methods,
-        settings=learned,
+        list(SETS[given.recordings](given.data)),
+        methods=given.methods.split(","),
+        settings=settings,
         options={"target": given.target},
         unseen=given.unseen,
-        folder=given.folder / given.set / (given.target + ("-unseen" if given.unseen else "")),
+        folder=given.folder / given.recordings / (given.target + ("-unseen" if given.unseen else "")),
         progress=lambda what, done, total: print(f"{done} of {total}: {what}", flush=True),
     )
     Console(width=160).print(result.table())
