@@ -1,0 +1,1 @@
+"""Activity from movement and forces, through a musculoskeletal model."""
