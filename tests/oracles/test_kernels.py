@@ -48,9 +48,9 @@ def test_members_of_a_population_are_run_one_by_one(monkeypatch, over_members):
     close(*by_both(monkeypatch, recurrent, over_members(slopes), cells, x))
 
 
-@pytest.mark.parametrize(("n_time", "n_external"), [(9, 0), (3, 2)])
-def test_the_decoder_and_its_gradients_are_those_of_the_scan(monkeypatch, n_time, n_external):
-    net, code, keys = network_and_code(n_time, n_external)
+@pytest.mark.parametrize(("n_time", "n_external", "n_input"), [(9, 0, 2), (3, 2, 1)])
+def test_the_decoder_and_its_gradients_are_those_of_the_scan(monkeypatch, n_time, n_external, n_input):
+    net, code, keys = network_and_code(n_time, n_external, n_input)
     drop = model.Dropout.draw(net, 4, 0.3, keys[4])
 
     def loss(net, code):
@@ -73,9 +73,9 @@ def test_many_draws_share_one_context(monkeypatch):
     close(found, draws(net, shared._replace(context=jnp.tile(code.context, (1, 3, 1)))))
 
 
-def network_and_code(n_time, n_external):
+def network_and_code(n_time, n_external, n_input=2):
     keys = jax.random.split(jax.random.PRNGKey(2), 8)
-    sizes = model.Sizes(3, 8, 6, 5, 7, 4, 2, 3, n_external=n_external)
+    sizes = model.Sizes(3, 8, 6, 5, 7, 4, n_input, 3, n_external=n_external)
     net = model.Network.create(sizes, jnp.zeros((2, 3)), keys[0])
     net = jax.tree.map(lambda a: a + 0.2 * jax.random.normal(keys[1], a.shape), net)
     code = model.Encoded(

@@ -6,15 +6,19 @@ within a major version.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 from llvmlite import ir
-from numba import carray, cfunc, njit, types
+from numba import carray, cfunc, config, njit, types
 from numba.extending import intrinsic
+from platformdirs import user_cache_path
 
 # Words of 8 bytes from the start of each structure.
 _EXTENSION, _API, _ARGUMENTS, _RESULTS = 1, 2, 9, 14  # of the call frame
@@ -25,14 +29,37 @@ _IS_METADATA = 1
 FAST_MATH = {"contract", "arcp", "nsz", "reassoc"}
 
 
+def _version() -> str:
+    """A name that changes with any file of this folder."""
+    digest = hashlib.sha256()
+    for file in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+KEPT_IN = Path(config.CACHE_DIR or user_cache_path("myodrive", appauthor=False) / "kernels") / _version()
+
+
+@contextlib.contextmanager
+def _kept() -> Iterator[None]:
+    """Numba knows what it compiled before by the file that a function is in, not by those of the functions it calls."""
+    before, config.CACHE_DIR = config.CACHE_DIR, str(KEPT_IN)
+    try:
+        yield
+    finally:
+        config.CACHE_DIR = before
+
+
 def jit(function: Callable) -> Callable:
     """Compile a function, and keep the result on disk."""
-    return njit(inspect.unwrap(function), fastmath=FAST_MATH, error_model="numpy", cache=True)
+    with _kept():
+        return njit(inspect.unwrap(function), fastmath=FAST_MATH, error_model="numpy", cache=True)
 
 
 def handler(function: Callable) -> Any:
     """Compile a function of the address of a call frame to one that XLA can call; it returns 0."""
-    return cfunc(types.intp(types.uintp), cache=True)(inspect.unwrap(function))
+    with _kept():
+        return cfunc(types.intp(types.uintp), cache=True)(inspect.unwrap(function))
 
 
 def _address_to_pointer(typing: Any, address: Any) -> Any:

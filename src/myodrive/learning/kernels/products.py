@@ -151,15 +151,23 @@ _sgemm: Any = intrinsic(_call_sgemm)
 
 
 @jit
+def _as_blas_wants(matrix):  # type: ignore[no-untyped-def]
+    """Whether it is a transposed view, and how far apart its rows are, or columns; of a single one, its length."""
+    turned = matrix.strides[1] != 4
+    step = matrix.strides[1] if turned else matrix.strides[0]
+    return turned, max(step // 4, matrix.shape[0] if turned else matrix.shape[1])
+
+
+@jit
 def _by_blas(a, b, out):  # type: ignore[no-untyped-def]
     """``out += a · b``."""
-    a_turned, b_turned = a.strides[1] != 4, b.strides[1] != 4
+    a_turned, a_step = _as_blas_wants(a)
+    b_turned, b_step = _as_blas_wants(b)
     # What is in C order here is transposed in BLAS: outᵀ = bᵀ · aᵀ.
     _sgemm(
         _TRANSPOSED if b_turned else _AS_IT_IS, _TRANSPOSED if a_turned else _AS_IT_IS,
         np.int32(out.shape[1]), np.int32(out.shape[0]), np.int32(a.shape[1]), f4(1),
-        b.ctypes.data, np.int32(max(b.strides[1] if b_turned else b.strides[0], 4) // 4),
-        a.ctypes.data, np.int32(max(a.strides[1] if a_turned else a.strides[0], 4) // 4),
+        b.ctypes.data, np.int32(b_step), a.ctypes.data, np.int32(a_step),
         f4(1), out.ctypes.data, np.int32(out.strides[0] // 4),
     )  # fmt: skip
 
