@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 
 from myodrive.errors import FileError, MyodriveError, SignalError
 from myodrive.safe_write import safe_write
@@ -48,8 +50,8 @@ class MuscleProblem:
     active_force : array (time, muscle)
         Force along the tendon at full activation, at the frame's length and velocity, N; not negative.
     passive_force : array (time, muscle), optional
-        Force along the tendon at no activation, N; not negative. By default none, as in OpenSim's own tool.
-    reserves : array (coordinate,) or number
+        Force along the tendon at no activation, N; not negative. By default zero, as in OpenSim's own tool.
+    reserves : array (coordinate,)
         Generalised force of the reserve actuator of each coordinate for one unit of control; positive. OpenSim's
         "optimal force" of a reserve.
 
@@ -59,14 +61,14 @@ class MuscleProblem:
         If shapes, names or values are not as above; the sentence names the array and the place.
     """
 
-    muscles: tuple[str, ...]
-    coordinates: tuple[str, ...]
-    time: Float[np.ndarray, "time"]
-    torques: Float[np.ndarray, "time coordinate"]
-    moment_arms: Float[np.ndarray, "time coordinate muscle"]
-    active_force: Float[np.ndarray, "time muscle"]
-    passive_force: Float[np.ndarray, "time muscle"] = None  # type: ignore[assignment]
-    reserves: Float[np.ndarray, "coordinate"]
+    muscles: Sequence[str]
+    coordinates: Sequence[str]
+    time: np.ndarray
+    torques: np.ndarray
+    moment_arms: np.ndarray
+    active_force: np.ndarray
+    passive_force: np.ndarray = None  # type: ignore[assignment]  # zeros by then
+    reserves: np.ndarray
 
     def __post_init__(self) -> None:
         for kind in ("muscles", "coordinates"):
@@ -78,8 +80,6 @@ class MuscleProblem:
         sizes = {"time": time.size, "coordinate": len(self.coordinates), "muscle": len(self.muscles)}
         if self.passive_force is None:
             object.__setattr__(self, "passive_force", np.zeros((time.size, len(self.muscles))))
-        if np.ndim(self.reserves) == 0:
-            object.__setattr__(self, "reserves", np.full(len(self.coordinates), self.reserves, dtype=np.float64))
         for name, (dims, _) in _ARRAYS.items():
             values = _numbers(name, getattr(self, name))
             shape = tuple(sizes[d] for d in dims)
@@ -142,28 +142,26 @@ class MuscleProblem:
             If an array or a label is missing.
         """
         missing = [n for n in ("time", "coordinate", "muscle") if n not in dataset.coords]
-        missing += [n for n in _ARRAYS if n not in dataset and n != "passive_force"]
+        missing += [n for n in _ARRAYS if n not in dataset]
         if missing:
             found = ", ".join(map(str, dataset.variables)) or "nothing"
             raise SignalError(f"a muscle problem needs {' and '.join(missing)}. Found: {found}.")
         arrays: dict[str, Any] = {}
         for name, (dims, _) in _ARRAYS.items():
-            if name in dataset:
-                if set(dataset[name].dims) != set(dims):
-                    raise SignalError(f"'{name}' of a muscle problem is over {dims}, not over {dataset[name].dims}.")
-                arrays[name] = dataset[name].transpose(*dims).values
-        labels = {"muscles": dataset["muscle"], "coordinates": dataset["coordinate"]}
+            if set(dataset[name].dims) != set(dims):
+                raise SignalError(f"'{name}' of a muscle problem is over {dims}, not over {dataset[name].dims}.")
+            arrays[name] = dataset[name].transpose(*dims).values
         return cls(
-            **{kind: tuple(str(v) for v in names.values) for kind, names in labels.items()},
+            muscles=tuple(map(str, dataset["muscle"].values)),
+            coordinates=tuple(map(str, dataset["coordinate"].values)),
             time=dataset["time"].values,
             **arrays,
         )
 
     def save(self, path: str | Path) -> Path:
         """Write it to one NetCDF file (``.nc``), which any reader of NetCDF opens."""
-        dataset = self.to_dataset().assign_attrs(myodrive_muscle_problem=FORMAT)
-        # The checksum makes HDF5 refuse a block that was changed on the disk.
-        encoding = {name: {"zlib": True, "fletcher32": True} for name in _ARRAYS}
+        dataset = self.to_dataset().assign_attrs(myodrive_muscle_problem=FORMAT, sha256=self._sha256())
+        encoding = {name: {"zlib": True} for name in _ARRAYS}
 
         def write(temporary: Path) -> None:
             dataset.to_netcdf(temporary, engine="h5netcdf", encoding=encoding)
@@ -189,9 +187,18 @@ class MuscleProblem:
         if int(dataset.attrs.get("myodrive_muscle_problem", 0)) != FORMAT:
             raise FileError("is not a muscle problem that this myodrive can read.", where=path)
         try:
-            return cls.from_dataset(dataset)
+            problem = cls.from_dataset(dataset)
         except MyodriveError as error:
             raise error.at(path) from error
+        if problem._sha256() != dataset.attrs.get("sha256"):
+            raise FileError("is damaged, or was changed after it was written.", where=path, remedy="Copy it again.")
+        return problem
+
+    def _sha256(self) -> str:
+        digest = hashlib.sha256(json.dumps([self.muscles, self.coordinates]).encode("utf-8"))
+        for values in (self.time, *(getattr(self, name) for name in _ARRAYS)):
+            digest.update(values.tobytes())
+        return digest.hexdigest()
 
 
 def _names(kind: str, names: Sequence[str]) -> tuple[str, ...]:
