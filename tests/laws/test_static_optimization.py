@@ -227,3 +227,20 @@ def test_the_solution_ends_in_an_activation() -> None:
 def test_passive_forces_may_be_left_out() -> None:
     arrays = {f.name: getattr(PROBLEM, f.name) for f in dataclasses.fields(PROBLEM) if f.name != "passive_force"}
     assert (MuscleProblem(**arrays).passive_force == 0).all()
+
+
+def test_smoother_activations_change_less_from_frame_to_frame_and_a_trace_of_smoothness_changes_nothing() -> None:
+    problem = made_problem(1009, load=2.0)
+    solutions = [solve_static_optimization(problem, smoothness_s=s) for s in (0.0, 1e-8, 0.02, 0.2)]
+    assert all(s.converged.all() for s in solutions)
+    np.testing.assert_allclose(solutions[1].activations, solutions[0].activations, atol=1e-5)
+    changes = [float((s.activations.diff("time") ** 2).sum()) for s in solutions[1:]]
+    assert changes[0] > changes[1] > changes[2]
+
+
+def test_smoothness_does_not_cross_a_frame_that_is_not_known() -> None:
+    problem = with_value("torques", (10, 0), np.nan)
+    other = changed(problem, torques=np.r_[problem.torques[:11], 2 * problem.torques[11:]])
+    one, two = (solve_static_optimization(p, smoothness_s=0.05).activations for p in (problem, other))
+    np.testing.assert_allclose(one[:10], two[:10], atol=1e-7)
+    assert abs(one[11:] - two[11:]).max() > 0.01

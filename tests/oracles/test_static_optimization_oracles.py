@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import daqp
 import numpy as np
 import pytest
@@ -121,3 +123,32 @@ def test_two_muscles_by_hand() -> None:
     np.testing.assert_allclose(
         solution.reserves[:, 0], [near[0] * reserve**2 / pull, near[1] * reserve**2 / pull, third[2]], rtol=1e-9
     )
+
+
+@pytest.mark.parametrize("smoothness_s", [0.003, 0.03, 0.3])
+@pytest.mark.parametrize("load", [1.0, 3.0])
+def test_smooth_activations_agree_with_daqp_over_all_frames_at_once(load: float, smoothness_s: float) -> None:
+    problem = made_problem(1008, load=load, n_time=7, n_coordinate=3, n_muscle=6)
+    problem = dataclasses.replace(problem, time=problem.time + np.r_[np.zeros(4), np.full(3, 0.005)])
+    problem.torques[5, 1] = np.nan
+    frames = [0, 1, 2, 3, 4, 6]
+    solution = solve_static_optimization(problem, smoothness_s=smoothness_s)
+    n, m, t = 6, 3, len(frames)
+    hessian, matrix, right = 2 * np.eye(t * (n + m)), np.zeros((t * m, t * (n + m))), []
+    for k, frame in enumerate(frames):
+        block, torque = balance(problem, frame)
+        matrix[k * m : (k + 1) * m, k * (n + m) : (k + 1) * (n + m)] = block
+        right.extend(torque)
+        if k and frames[k - 1] == frame - 1:
+            tie = 2 * (smoothness_s / (problem.time[frame] - problem.time[frame - 1])) ** 2
+            for i in range(n):
+                here, before = k * (n + m) + i, (k - 1) * (n + m) + i
+                hessian[[here, before], [here, before]] += tie
+                hessian[[here, before], [before, here]] -= tie
+    upper = np.r_[np.tile(np.r_[np.ones(n), np.full(m, 1e30)], t), right]
+    lower = np.r_[np.tile(np.r_[np.zeros(n), np.full(m, -1e30)], t), right]
+    equalities = np.r_[np.zeros(t * (n + m)), np.full(t * m, 5)].astype(np.int32)
+    x, _, flag, _ = daqp.solve(hessian, np.zeros(t * (n + m)), matrix, upper, lower, equalities, primal_tol=1e-9)
+    assert flag == 1
+    assert solution.converged.tolist() == [frame in frames for frame in range(7)]
+    np.testing.assert_allclose(solution.activations[frames], x.reshape(t, n + m)[:, :n], atol=2e-6)

@@ -15,35 +15,12 @@ from jaxtyping import Bool, Float, Int
 
 from myodrive.activation import Activation
 from myodrive.errors import OptionError, SignalError
+from myodrive.from_simulation.cost import Cost
 from myodrive.from_simulation.muscle_problem import MuscleProblem
+from myodrive.from_simulation.smooth_solver import Parabola, solve_smoothly
 
 OPTIMAL = 1e-5  # the largest residual of the conditions of optimality, in units of control, of a frame that is kept
 SATURATED = 1e-6  # so near to the upper bound a muscle can do no more
-
-
-@dataclasses.dataclass(frozen=True)
-class Cost:
-    """What is minimised: Σ a^p + Σ |x|^p, known activations' weight κ, and ω between neighbouring frames.
-
-    Arrays are (time, muscle); `coupling` is ω (time - 1,).
-    """
-
-    exponent: int
-    low: float
-    high: float
-    weight: Float[np.ndarray, "time muscle"]
-    known: Float[np.ndarray, "time muscle"]
-    coupling: Float[np.ndarray, "gap"]
-
-    def slope(self, a: Float[np.ndarray, "time muscle"]) -> Float[np.ndarray, "time muscle"]:
-        """Of the cost against each activation, reserves left out."""
-        slope = self.exponent * a ** (self.exponent - 1) + 2 * self.weight * (a - self.known)
-        if self.coupling.any():
-            between = 2 * self.coupling[:, None] * np.diff(a, axis=0)
-            between[self.coupling == 0] = 0  # a frame that is not known is NaN
-            slope[1:] += between
-            slope[:-1] -= between
-        return slope
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -239,7 +216,9 @@ def solve_static_optimization(
 
 
 def _solve(problem: MuscleProblem, need: np.ndarray, cost: Cost) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Activations, controls of the reserves and multipliers of the balance, (time, …)."""
+    """Activations, controls of the reserves and multipliers of the balance, (time, …); NaN where not known."""
+    if cost.coupling.any():
+        return _solve_smoothly(problem, need, cost)
     from myodrive.from_simulation.frame_solver import solve_frames  # Numba takes its time to import
 
     rows, counts = _crossings(problem.moment_arms)
@@ -256,6 +235,19 @@ def _solve(problem: MuscleProblem, need: np.ndarray, cost: Cost) -> tuple[np.nda
         cost.high,
         cost.exponent,
     )[:3]
+
+
+def _solve_smoothly(problem: MuscleProblem, need: np.ndarray, cost: Cost) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    known = problem.known
+    pull = problem.moment_arms[known] * problem.active_force[known][:, None]
+    # Between two known frames with others between them the coupling is 0, as on either side of those.
+    coupling = np.r_[cost.coupling, 0.0][known][:-1]
+    part = dataclasses.replace(cost, weight=cost.weight[known], known=cost.known[known], coupling=coupling)
+    solution = []
+    for values in solve_smoothly(Parabola(pull, need[known], problem.reserves, part)):
+        solution.append(np.full((known.size, values.shape[1]), np.nan))
+        solution[-1][known] = values
+    return solution[0], solution[1], solution[2]
 
 
 def _crossings(
