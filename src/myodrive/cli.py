@@ -192,6 +192,52 @@ def demo(
     _run(options, folder, summary=True, open_=open_)
 
 
+@app.command()
+def simulate(
+    model: Annotated[Path, typer.Argument(help="An OpenSim model, .osim.")],
+    markers: Annotated[Path, typer.Option("--markers", help="The movement: .trc, or another file with markers.")],
+    forces: Annotated[Path | None, typer.Option("--forces", help="Ground reactions: .mot or .sto.")] = None,
+    static: Annotated[Path | None, typer.Option("--static", help="Standing still: scale the model from it.")] = None,
+    mass_kg: Annotated[float | None, typer.Option("--mass-kg", help="Of the person; needed with --static.")] = None,
+    cutoff_hz: Annotated[
+        float, typer.Option("--cutoff-hz", help="Low-pass of the angles; 12 to 15 for running.")
+    ] = 6.0,
+    start_s: Annotated[float | None, typer.Option("--start-s", help="Of the stretch to simulate.")] = None,
+    end_s: Annotated[float | None, typer.Option("--end-s", help="Of the stretch to simulate.")] = None,
+    marker_map: Annotated[
+        str | None, typer.Option("--marker-map", help="rajagopal, plug-in-gait, or a .toml of your own.")
+    ] = None,
+    force_on: Annotated[
+        list[str] | None, typer.Option("--force-on", help="FORCE=BODY that it acts on; may be repeated.")
+    ] = None,
+    format_: Annotated[list[str] | None, typer.Option("--format", help="Beside NetCDF, each table as: sto.")] = None,
+    out: Out = None,
+) -> None:
+    """Simulate muscle activity from motion capture and forces with OpenSim, and keep every intermediate result."""
+    from myodrive.from_simulation.results import tell, write_simulation
+    from myodrive.from_simulation.simulate import simulate as run
+
+    folder = out or Path("myodrive-results") / f"simulated-{markers.name.split('.')[0]}"
+    with _progress() as step:
+        recording = run(
+            model,
+            markers,
+            forces,
+            static=static,
+            mass_kg=mass_kg,
+            cutoff_hz=cutoff_hz,
+            start_s=start_s,
+            end_s=end_s,
+            marker_map=marker_map,
+            force_on=_pairs(force_on, "--force-on", "FORCE=BODY", "f1=calcn_r"),
+            progress=step,
+        )
+    written = write_simulation(recording, folder, formats=format_ or [])
+    for sentence in tell(recording):
+        print(sentence)
+    print(f"wrote {written}")
+
+
 @bench.command("truth")
 def bench_truth(
     quick: Annotated[bool, typer.Option("--quick", help="A first look, within a minute.")] = False,
@@ -369,18 +415,22 @@ def _reading(
     emg: list[str] | None, already: str | None, muscle: list[str] | None, rate_hz: float | None, units: str | None
 ) -> dict[str, Any]:
     """The options of reading that were given, by the names that `read` uses."""
-    from myodrive.errors import OptionError
-
-    muscles = {}
-    for pair in muscle or []:
-        label, equals, name = pair.partition("=")
-        if not equals:
-            raise OptionError(
-                f"'{pair}' is not LABEL=MUSCLE.", where="--muscle", remedy="Example: --muscle 'Ch 3=left soleus'."
-            )
-        muscles[label] = name
+    muscles = _pairs(muscle, "--muscle", "LABEL=MUSCLE", "'Ch 3=left soleus'")
     given = {"emg": emg, "already": already, "muscles": muscles, "rate_hz": rate_hz, "units": units}
     return {k: v for k, v in given.items() if v not in (None, {})}
+
+
+def _pairs(pairs: list[str] | None, flag: str, form: str, example: str) -> dict[str, str]:
+    """`key=value`, given once or more."""
+    from myodrive.errors import OptionError
+
+    found = {}
+    for pair in pairs or []:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise OptionError(f"'{pair}' is not {form}.", where=flag, remedy=f"Example: {flag} {example}.")
+        found[key] = value
+    return found
 
 
 def _settings(pairs: list[str]) -> dict[str, dict[str, Any]]:

@@ -34,6 +34,42 @@ _LIMIT_VARIABLE = "MYODRIVE_MEMORY_LIMIT"
 _EXTRA_OF = {"pynwb": "nwb", "hdmf": "nwb"}
 
 
+@dataclasses.dataclass(frozen=True)
+class Ended:
+    """A child process that came to its end, well or not."""
+
+    files: dict[str, bytes]  # what it wrote into its folder, by name
+    returncode: int  # negative: the signal that killed it
+    output: str  # what it said on stdout and stderr
+
+
+def spawn(script: Path, arguments: Sequence[str | Path], *, time_limit_s: float, memory_limit: int) -> Ended | None:
+    """Run a Python script in a child process, which gets the name of an empty folder as its first argument.
+
+    None if it did not end within its time.
+    """
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
+        # Each thread that these libraries start reserves address space, which the memory limit counts.
+        "OPENBLAS_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+        _LIMIT_VARIABLE: str(memory_limit),
+    }
+    with tempfile.TemporaryDirectory(prefix="myodrive-", ignore_cleanup_errors=True) as folder:
+        # -P: this package's folder, with its file names, must not come before the libraries.
+        command = [sys.executable, "-P", str(script), folder, *map(str, arguments)]
+        try:
+            done = subprocess.run(
+                command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=time_limit_s
+            )
+        except subprocess.TimeoutExpired:
+            return None
+        files = {p.name: p.read_bytes() for p in Path(folder).iterdir() if p.is_file()}
+    output = (done.stdout + done.stderr).decode("utf-8", errors="replace")
+    return Ended(files, done.returncode, output)
+
+
 def run_child(
     script: Path, arguments: Sequence[str | Path], *, where: Path, time_limit_s: float | None = None
 ) -> dict[str, bytes]:
@@ -67,28 +103,14 @@ def run_child(
     memory_limit = MEMORY_LIMIT + MEMORY_PER_BYTE * n_bytes
     if time_limit_s is None:
         time_limit_s = TIME_LIMIT_S + SECONDS_PER_MIB * n_bytes / 2**20
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
-        # Each thread that these libraries start reserves address space, which the memory limit counts.
-        "OPENBLAS_NUM_THREADS": "1",
-        "OMP_NUM_THREADS": "1",
-        _LIMIT_VARIABLE: str(memory_limit),
-    }
-    with tempfile.TemporaryDirectory(prefix="myodrive-", ignore_cleanup_errors=True) as folder:
-        # -P: this package's folder, with its file names, must not come before the libraries.
-        command = [sys.executable, "-P", str(script), folder, *map(str, arguments)]
-        try:
-            done = subprocess.run(
-                command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=time_limit_s
-            )
-        except subprocess.TimeoutExpired as error:
-            raise FileError(
-                f"could not be read within {time_limit_s:g} s; it is probably damaged.",
-                where=where,
-                remedy="Export it again.",
-            ) from error
-        written = {p.name: p.read_bytes() for p in Path(folder).iterdir() if p.is_file()}
+    done = spawn(script, arguments, time_limit_s=time_limit_s, memory_limit=memory_limit)
+    if done is None:
+        raise FileError(
+            f"could not be read within {time_limit_s:g} s; it is probably damaged.",
+            where=where,
+            remedy="Export it again.",
+        )
+    written = done.files
     if "refusal.json" in written:
         raise _refusal(json.loads(written["refusal.json"]), where)
     if done.returncode != 0:
@@ -131,8 +153,8 @@ def _refusal(said: dict[str, str], where: Path) -> errors.MyodriveError:
     return kind(said["what"], where=where, remedy=said["remedy"])
 
 
-def _say_crash(done: subprocess.CompletedProcess[bytes], memory_limit: int) -> str:
-    said = done.stderr.decode("utf-8", errors="replace").strip().splitlines()
+def _say_crash(done: Ended, memory_limit: int) -> str:
+    said = done.output.strip().splitlines()
     if any("MemoryError" in line or "bad_alloc" in line for line in said[-3:]):
         return f"asks for more than {memory_limit / 2**30:.3g} GiB of memory; it is damaged, or too long to be read at once."
     if done.returncode < 0:

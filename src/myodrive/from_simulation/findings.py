@@ -1,0 +1,142 @@
+"""How far a simulation can be trusted: figures beside what is usual, in plain words."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+import xarray as xr
+
+from myodrive.from_simulation.opensim import Model
+from myodrive.from_simulation.steps import muscle_joints
+
+# Hicks et al. 2015 (10.1115/1.4029304): markers within 2 cm RMS and 4 cm at most, residual forces under 5 % of the
+# largest external force, residual moments under 1 % of height times that force, reserves under 5 % of joint moments.
+MARKER_RMS_M, MARKER_MAX_M = 0.02, 0.04
+RESIDUAL_FORCE, RESIDUAL_MOMENT = 0.05, 0.01
+RESERVE = 0.05
+HEIGHT_M = 1.7  # of the person, where nothing says it: residual moments are only compared in order of magnitude
+SATURATED = 0.99  # activation
+LEAST_MOMENT_NM = 5.0  # a joint whose moment stays below it is not compared with its reserve
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """One figure, whether it is as it should be, and what it means."""
+
+    what: str
+    value: float
+    units: str
+    good: bool
+    words: str
+
+
+def judge(
+    signals: Mapping[str, xr.DataArray], model: Model, largest_force_n: float, failed_frames: int | None
+) -> list[Finding]:
+    """What the signals of a simulation say of its worth.
+
+    Parameters
+    ----------
+    signals : dict of str to DataArray
+        As `simulate` has them.
+    model : Model
+    largest_force_n : float
+        The largest external force; 0 without any.
+    failed_frames : int, optional
+        Complaints of the optimiser; None where it did not run.
+    """
+    found = [*_markers(signals["marker_errors"]), *_residuals(signals["moments"], model, largest_force_n)]
+    if "simulated" in signals:
+        found += _reserves(signals["reserves"], signals["moments"], muscle_joints(signals["moment_arms"]))
+        found += _saturated(signals["simulated"])
+    if failed_frames:
+        found.append(
+            Finding(
+                "failed frames", failed_frames, "1", False,
+                f"OpenSim's optimiser complained {failed_frames} times; it writes such frames like any other, and their "
+                "activations mean nothing.",
+            )
+        )  # fmt: skip
+    return found
+
+
+# -- inside ----------------------------------------------------------------------------------------------------------
+
+
+def _markers(errors: xr.DataArray) -> list[Finding]:
+    rms = float(np.sqrt((errors**2).mean()))
+    k, j = np.unravel_index(int(errors.values.argmax()), errors.shape)
+    largest = float(errors[k, j])
+    place = f"{errors.marker.values[j]} at {float(errors.time[k]):.2f} s"
+    return [
+        Finding(
+            "marker error, RMS", rms, "m", rms <= MARKER_RMS_M,
+            f"The model's markers are {1000 * rms:.0f} mm from those recorded (RMS; usual is under 20 mm)."
+            + ("" if rms <= MARKER_RMS_M else " The model does not have this person's size, or markers are misplaced."),
+        ),
+        Finding(
+            "marker error, largest", largest, "m", largest <= MARKER_MAX_M,
+            f"The largest error is {1000 * largest:.0f} mm, of {place} (usual is under 40 mm).",
+        ),
+    ]  # fmt: skip
+
+
+def _residuals(moments: xr.DataArray, model: Model, largest_force_n: float) -> list[Finding]:
+    of_ground = {c.name: c for c in model.free if c.of_ground}
+    forces = [n for n, c in of_ground.items() if c.units == "m"]
+    turns = [n for n, c in of_ground.items() if c.units == "rad"]
+    if not forces:  # a model that is bolted to the ground has no residuals
+        return []
+    found = []
+    for what, names, units, scale, limit in (
+        ("residual force", forces, "N", largest_force_n, RESIDUAL_FORCE),
+        ("residual moment", turns, "N m", largest_force_n * HEIGHT_M, RESIDUAL_MOMENT),
+    ):
+        if not names:
+            continue
+        peak = float(np.abs(moments.sel(joint=names)).max())
+        good = peak <= limit * scale
+        share = f", {100 * peak / scale:.1f} % of {'the largest external force' if units == 'N' else 'it times 1.7 m'}"
+        found.append(
+            Finding(
+                what, peak, units, good,
+                f"The largest {what} is {peak:.0f} {units}{share if scale else ''} (usual is under {100 * limit:.0f} %)."
+                + ("" if good else " Motion and forces do not fit: masses, filter, or the forces of one foot are missing."),
+            )
+        )  # fmt: skip
+    return found
+
+
+def _reserves(reserves: xr.DataArray, moments: xr.DataArray, joints: list[str]) -> list[Finding]:
+    """Of the joints that muscles act on; elsewhere there is nothing but the reserve."""
+    peak = abs(reserves.sel(joint=joints)).max("time")
+    moment = abs(moments.sel(joint=joints)).max("time")
+    found = []
+    for joint in joints:
+        used, largest = float(peak.sel(joint=joint)), float(moment.sel(joint=joint))
+        if used > RESERVE * max(largest, LEAST_MOMENT_NM):
+            found.append(
+                Finding(
+                    f"reserve of {joint}", used, "N m", False,
+                    f"The reserve of {joint} takes up to {used:.1f} of at most {largest:.1f} N m: the muscles of the model "
+                    "are too weak for this moment.",
+                )
+            )  # fmt: skip
+    return found
+
+
+def _saturated(activation: xr.DataArray) -> list[Finding]:
+    share = (activation > SATURATED).mean("time")
+    full = {str(m): float(v) for m, v in zip(share.muscle.values, share.values) if v > 0}
+    if not full:
+        return []
+    listed = ", ".join(f"{m} {100 * v:.0f} %" for m, v in sorted(full.items(), key=lambda item: -item[1]))
+    return [
+        Finding(
+            "saturated muscles", len(full), "1", False,
+            f"Fully active, in a share of the frames: {listed}. There the model is too weak, and the shape of their "
+            "activity is cut off.",
+        )
+    ]  # fmt: skip

@@ -1,0 +1,235 @@
+"""The steps between markers and muscle activity, each one task of OpenSim's child, as labelled signals."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Float
+from scipy import signal as sps
+from scipy.interpolate import make_interp_spline
+
+from myodrive.errors import SignalError
+from myodrive.from_simulation.opensim import STARTING_S, Model, run_opensim
+from myodrive.io.opensim_tables import read_storage, write_trc
+from myodrive.recording import Recording, make_signal, sampling_rate
+
+ACCURACY = 1e-5  # of inverse kinematics, relative; OpenSim's own setups have it
+FILTER_ORDER = 3  # run both ways: OpenSim's tools filter motion so, and only the same filter meets their results
+MUSCLE_RESERVE = 1.0  # N m or N for one unit of control, where a muscle acts: dear, so that muscles come first
+OTHER_RESERVE = 100.0  # where none acts and something must
+# Below it a muscle does not act on a coordinate. Paths that wrap or move leave arms of .3 mm about the joint that ties the
+# model to the ground; taken for real, they make muscles saturate to hold up the pelvis.
+LEAST_ARM_M = 1e-3
+FORCE_UNITS = {"rad": "N m", "m": "N", "": ""}  # of the generalised force, by the unit of the coordinate
+# Time limits: seconds a frame, from ten to twenty times what an idle core takes with 80 muscles.
+_IK_S, _DYNAMICS_S, _OPTIMIZATION_S = 0.5, 0.1, 3.0
+_FAILED = re.compile(r"could not find a solution|optimizer (failed|could not)|did not converge", re.IGNORECASE)
+
+
+def inverse_kinematics(
+    model: Model, markers: xr.DataArray, weights: Mapping[str, float], bodies: Sequence[str], folder: Path
+) -> dict[str, xr.DataArray]:
+    """The pose that brings the markers of the model closest to those recorded.
+
+    Parameters
+    ----------
+    model : Model
+    markers : DataArray (time, marker, axis)
+        In m, named as in the model, without NaN.
+    weights : dict of str to float
+        Of the markers that are followed.
+    bodies : sequence of str
+        Whose places are wanted.
+    folder : path
+        For the files that OpenSim reads.
+
+    Returns
+    -------
+    dict of str to DataArray
+        ``angles_unfiltered`` (time, joint) in rad and m, ``marker_errors`` (time, marker) in m, ``places`` (time, body,
+        axis) of the bodies' origins in m.
+    """
+    trc = write_trc(Recording({"markers": markers}), folder / "markers.trc")
+    time = markers.time.values
+    done = run_opensim(
+        "inverse_kinematics",
+        model.path,
+        {"trc": trc, "weights": dict(weights), "bodies": list(bodies), "accuracy": ACCURACY},
+        {"time": time},
+        time_limit_s=STARTING_S + _IK_S * time.size,
+    )
+    angles = _over_joints(done.arrays["angles"], done.answer["coordinates"], model, time)
+    errors = make_signal(
+        done.arrays["errors"], ("time", "marker"), {"marker": done.answer["markers"]}, units="m", time=time
+    )
+    places = make_signal(
+        done.arrays["places"],
+        ("time", "body", "axis"),
+        {"body": list(bodies), "axis": ["x", "y", "z"]},
+        units="m",
+        time=time,
+    )
+    return {"angles_unfiltered": angles, "marker_errors": errors, "places": places}
+
+
+def inverse_dynamics(
+    model: Model, angles: xr.DataArray, cutoff_hz: float, time: Float[np.ndarray, " time"], loads: Path | None
+) -> dict[str, xr.DataArray]:
+    """Smooth the angles, and compute moments and muscle geometry at the times that are asked for.
+
+    Parameters
+    ----------
+    model : Model
+    angles : DataArray (time, joint)
+        In rad and m, on a uniform clock, with some motion before and behind `time`.
+    cutoff_hz : float
+        See `smooth_motion`.
+    time : array (time,)
+    loads : path, optional
+        The external loads, as OpenSim wants them.
+
+    Returns
+    -------
+    dict of str to DataArray
+        ``angles`` (all coordinates, in rad and m, those coupled to others following them), ``moments`` and
+        ``moment_arms`` of the free coordinates, ``muscle_lengths``, ``muscle_velocities``, ``active_force``,
+        ``passive_force``.
+    """
+    free = [c.name for c in model.free]
+    motion = smooth_motion(angles.sel(joint=free), cutoff_hz, time)
+    done = run_opensim(
+        "dynamics",
+        model.path,
+        {"coordinates": free, "loads": loads or ""},
+        {"time": time, **motion},
+        time_limit_s=STARTING_S + _DYNAMICS_S * time.size,
+    )
+    joints, muscles = done.answer["coordinates"], done.answer["muscles"]
+    unit = {c.name: FORCE_UNITS[c.units] for c in model.coordinates}
+    moments = make_signal(done.arrays["moments"], ("time", "joint"), {"joint": joints}, units="mixed", time=time)
+    signals = {
+        "angles": _over_joints(done.arrays["values"], done.answer["all_coordinates"], model, time),
+        "moments": moments.assign_coords(unit=("joint", [unit[j] for j in joints])),
+    }
+    if muscles:
+        signals["moment_arms"] = make_signal(
+            done.arrays["moment_arms"],
+            ("time", "joint", "muscle"),
+            {"joint": joints, "muscle": muscles},
+            units="m",
+            time=time,
+        )
+        units = {"muscle_lengths": "m", "muscle_velocities": "m/s", "active_force": "N", "passive_force": "N"}
+        for name, one in units.items():
+            signals[name] = make_signal(
+                done.arrays[name], ("time", "muscle"), {"muscle": muscles}, units=one, time=time
+            )
+    return signals
+
+
+def static_optimization(
+    model: Model, angles: xr.DataArray, cutoff_hz: float, moment_arms: xr.DataArray, loads: Path | None, folder: Path
+) -> tuple[dict[str, xr.DataArray], int]:
+    """OpenSim's own static optimisation of the same motion, at the times of the moment arms.
+
+    It is given the motion before and behind that stretch too: the spline that it differentiates is bad at its ends.
+
+    Returns
+    -------
+    dict of str to DataArray
+        ``simulated`` (time, muscle), ``muscle_forces`` (N) and ``reserves`` (time, joint; N m or N).
+    int
+        How many complaints of its optimiser it left in the log: it writes frames that failed without a mark.
+    """
+    free = [c.name for c in model.free]
+    motion = smooth_motion(angles.sel(joint=free), cutoff_hz, angles.time.values)
+    wanted = moment_arms.time.values
+    with_muscle = set(muscle_joints(moment_arms))
+    reserves = {c.name: MUSCLE_RESERVE if c.name in with_muscle else OTHER_RESERVE for c in model.free}
+    done = run_opensim(
+        "static_optimization",
+        model.path,
+        {
+            "coordinates": free,
+            "loads": loads or "",
+            "reserves": reserves,
+            "exponent": 2.0,
+            "start_s": float(wanted[0]),
+            "end_s": float(wanted[-1]),
+        },
+        {"time": angles.time.values, "value": motion["value"]},
+        time_limit_s=STARTING_S + _OPTIMIZATION_S * wanted.size,
+    )
+    activation = _table(done.files, "so_StaticOptimization_activation.sto", folder)
+    force = _table(done.files, "so_StaticOptimization_force.sto", folder)
+    muscles = list(map(str, moment_arms.muscle.values))
+    time, written = wanted, activation.time.values  # the tool writes eight decimals
+    if written.size != time.size or np.abs(written - time).max() > 1e-5:
+        raise SignalError(f"OpenSim's static optimisation wrote {written.size} of {time.size} frames.")
+    simulated = make_signal(_pick(activation, muscles), ("time", "muscle"), {"muscle": muscles}, units="1", time=time)
+    forces = make_signal(_pick(force, muscles), ("time", "muscle"), {"muscle": muscles}, units="N", time=time)
+    used = make_signal(
+        _pick(force, [f"reserve_{j}" for j in reserves]),
+        ("time", "joint"),
+        {"joint": [*reserves]},
+        units="mixed",
+        time=time,
+    )
+    unit = {c.name: FORCE_UNITS[c.units] for c in model.coordinates}
+    used = used.assign_coords(unit=("joint", [unit[j] for j in reserves]))
+    return {"simulated": simulated, "muscle_forces": forces, "reserves": used}, len(_FAILED.findall(done.log))
+
+
+def muscle_joints(moment_arms: xr.DataArray) -> list[str]:
+    """The coordinates that at least one muscle acts on."""
+    arms = moment_arms.transpose("joint", "time", "muscle").values
+    return [str(j) for j in moment_arms.joint.values[np.abs(arms).max(axis=(1, 2)) > LEAST_ARM_M]]
+
+
+def smooth_motion(
+    angles: xr.DataArray, cutoff_hz: float, time: Float[np.ndarray, " time"]
+) -> dict[str, Float[np.ndarray, "time joint"]]:
+    """Value, speed and acceleration at the times that are asked for.
+
+    A Butterworth filter of third order runs over the motion both ways, so that nothing is delayed and a sine at the
+    cut-off keeps half its amplitude; a spline of fifth degree through the result is differentiated.
+
+    Raises
+    ------
+    SignalError
+        If the motion is too short, or sampled too slowly for the cut-off.
+    """
+    rate = sampling_rate(angles)
+    if cutoff_hz >= rate / 2:
+        raise SignalError(f"the motion has {rate:g} frames per second, too few for a cut-off of {cutoff_hz:g} Hz.")
+    if angles.sizes["time"] < 8:
+        raise SignalError(f"the motion has {angles.sizes['time']} frames, too few to differentiate it twice.")
+    sections = sps.butter(FILTER_ORDER, cutoff_hz, fs=rate, output="sos")
+    padding = min(angles.sizes["time"] - 1, round(rate / cutoff_hz * FILTER_ORDER))
+    smooth = sps.sosfiltfilt(sections, angles.values, axis=0, padlen=padding)
+    spline = make_interp_spline(angles.time.values, smooth, k=5)
+    return {name: spline(time, nu=order) for order, name in enumerate(("value", "speed", "acceleration"))}
+
+
+# -- inside ----------------------------------------------------------------------------------------------------------
+
+
+def _over_joints(values: np.ndarray, names: Sequence[str], model: Model, time: np.ndarray) -> xr.DataArray:
+    unit = {c.name: c.units for c in model.coordinates}
+    signal = make_signal(values, ("time", "joint"), {"joint": list(names)}, units="mixed", time=time)
+    return signal.assign_coords(unit=("joint", [unit[n] for n in names]))
+
+
+def _table(files: Mapping[str, bytes], name: str, folder: Path) -> xr.DataArray:
+    if name not in files:
+        raise SignalError("OpenSim's static optimisation left no result.")
+    (folder / name).write_bytes(files[name])
+    return next(iter(read_storage(folder / name).signals.values()))
+
+
+def _pick(table: xr.DataArray, labels: Sequence[str]) -> Float[np.ndarray, "time label"]:
+    return table.sel({str(table.dims[1]): list(labels)}).values.astype(np.float64)

@@ -1,0 +1,145 @@
+"""Simulation of an arm whose motion is known: against Lagrange's equations, geometry by hand, and its own derivatives."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import myodrive as md
+import tiny_arm as arm
+from myodrive.from_simulation.steps import muscle_joints
+from myodrive.io.opensim_tables import write_storage, write_trc
+from myodrive.recording import Recording, make_signal
+
+pytestmark = pytest.mark.skipif(
+    find_spec("opensim") is None, reason="the package opensim, of the extra of that name, is not installed"
+)
+T = np.arange(0, arm.DURATION_S, 1 / arm.RATE_HZ)
+STRETCH = {"start_s": 0.4, "end_s": 0.6}
+
+
+def markers(size: float = 1.0, still: bool = False) -> Recording:
+    """What a camera would see of an arm of that size, in mm."""
+    angles = np.zeros((T.size, 2)) if still else arm.motion(T)
+    places = np.stack([arm.place(angles, *where) for where in arm.MARKERS.values()], axis=1)
+    signal = make_signal(
+        1000 * size * places,
+        ("time", "marker", "axis"),
+        {"marker": [*arm.MARKERS], "axis": ["x", "y", "z"]},
+        units="mm",
+        time=T,
+    )
+    return Recording({"markers": signal})
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model, a TRC file of its movement, and a force on its hand."""
+    folder = tmp_path_factory.mktemp("arm")
+    subprocess.run([sys.executable, arm.__file__, str(folder)], check=True, capture_output=True, timeout=120)
+    write_trc(markers(), folder / "moving.trc")
+    t = np.arange(0, arm.DURATION_S, 0.002)
+    force = np.column_stack([np.tile(arm.HAND_FORCE_N, (t.size, 1)), arm.hand(t), np.zeros((t.size, 3))])
+    labels = [f"hand_force_{part}{axis}" for part in "vp" for axis in "xyz"] + [f"hand_torque_{a}" for a in "xyz"]
+    write_storage(make_signal(force, ("time", "channel"), {"channel": labels}, units="", time=t), folder / "force.mot")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def alone(folder: Path) -> Recording:
+    """The arm that moves freely."""
+    return md.simulate(folder / "arm.osim", folder / "moving.trc", **STRETCH)
+
+
+def test_the_joints_follow_the_motion_that_moved_the_markers(alone: Recording) -> None:
+    angles = alone["angles_unfiltered"].sel(joint=["shoulder", "elbow"])
+    assert np.abs(np.radians(angles.values) - arm.motion(angles.time.values)).max() < 1e-4
+    assert float(alone["marker_errors"].max()) < 1e-4
+
+
+def test_moments_are_those_of_the_equations_of_motion(alone: Recording) -> None:
+    moments = alone["moments"].sel(joint=["shoulder", "elbow"])
+    true = arm.moments(moments.time.values)
+    assert np.abs(moments.values - true).max() < 0.01 * np.ptp(true)
+
+
+def test_a_force_on_the_hand_adds_its_lever(folder: Path, alone: Recording) -> None:
+    pushed = md.simulate(
+        folder / "arm.osim",
+        folder / "moving.trc",
+        folder / "force.mot",
+        force_on={"hand_force": "fore"},
+        optimize=False,
+        **STRETCH,
+    )
+    difference = (pushed["moments"] - alone["moments"]).sel(joint=["shoulder", "elbow"])
+    t = difference.time.values
+    elbow = arm.place(arm.motion(t), "upper", (0.0, -arm.LENGTH_M[0], 0.0))
+    levers = [arm.hand(t), arm.hand(t) - elbow]
+    true = np.column_stack([-np.cross(lever, arm.HAND_FORCE_N)[:, 2] for lever in levers])
+    np.testing.assert_allclose(difference.values, true, atol=1e-3)
+    assert "simulated" not in pushed
+
+
+def test_moment_arms_are_the_slopes_of_muscle_length(alone: Recording) -> None:
+    """A muscle shortens by its moment arm for each radian, and faster with more speed."""
+    joints, step = ["shoulder", "elbow"], 1e-4
+    t = alone["moment_arms"].time.values
+    speed = (arm.motion(t + step) - arm.motion(t - step)) / (2 * step)
+    arms = alone["moment_arms"].sel(joint=joints).values
+    velocity = -(speed[:, :, None] * arms).sum(axis=1)
+    np.testing.assert_allclose(alone["muscle_velocities"].values, velocity, atol=1e-3)
+    assert muscle_joints(alone["moment_arms"]) == joints
+
+
+def test_one_muscle_length_is_the_distance_of_its_points(alone: Recording) -> None:
+    t = alone["muscle_lengths"].time.values
+    insertion = arm.place(arm.motion(t), "upper", (0.03, -0.12, 0.0))
+    length = np.linalg.norm(insertion - [0.05, 0.03, 0.0], axis=1)
+    np.testing.assert_allclose(alone["muscle_lengths"].sel(muscle="deltoid").values, length, atol=1e-4)
+
+
+def test_the_simulated_activity_makes_the_moments(alone: Recording) -> None:
+    forces = alone["simulated"] * alone["active_force"]
+    made = (alone["moment_arms"] * forces).sum("muscle") + alone["reserves"]
+    np.testing.assert_allclose(made.values, alone["moments"].sel(joint=made.joint).values, atol=0.02)
+    assert float(alone["simulated"].min()) >= 0.01 and float(alone["simulated"].max()) <= 1
+
+
+def test_the_muscle_problem_holds_the_same_numbers(alone: Recording, tmp_path: Path) -> None:
+    problem = md.muscle_problem(md.read(md.write(alone, tmp_path / "arm.nc")))
+    assert problem.muscles == ("deltoid", "teres", "brachialis", "triceps", "biceps")
+    np.testing.assert_array_equal(problem.torques, alone["moments"].sel(joint=list(problem.coordinates)).values)
+    np.testing.assert_array_equal(problem.moment_arms, alone["moment_arms"].values)
+
+
+def test_scaling_finds_the_size_and_puts_the_markers_in_place(folder: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own.toml"
+    own.write_text('[own]\nlengths = {upper = [["A1", "A2"]], fore = [["F1", "F2"]]}\n', encoding="utf-8")
+    larger = md.simulate(
+        folder / "arm.osim",
+        markers(size=1.2),
+        static=markers(size=1.2, still=True),
+        mass_kg=7.0,
+        marker_map=own,
+        optimize=False,
+        **STRETCH,
+    )
+    said = larger.info["simulation"]["model"]
+    assert said["scale_factors"] == pytest.approx({"upper": 1.2, "fore": 1.2}, rel=1e-6)
+    assert said["mass_kg"] == pytest.approx(7.0)
+    assert float(larger["marker_errors"].max()) < 1e-3
+    # Twice the mass on a lever of 1.2: 2.4 times the weight's moment, and 2.88 times what is due to acceleration.
+    ratio = larger["moments"].sel(joint="elbow").values / arm.moments(larger["moments"].time.values)[:, 1]
+    assert ratio.min() > 2.3 and ratio.max() < 2.6
+
+
+def test_nothing_is_left_in_the_working_folder(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    md.simulate(folder / "arm.osim", folder / "moving.trc", start_s=0.4, end_s=0.55, optimize=False)
+    assert [*tmp_path.iterdir()] == []
