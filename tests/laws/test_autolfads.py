@@ -15,7 +15,7 @@ from myodrive.from_emg.lfads.autolfads import RANGES
 from myodrive.learning.schedules import branching, member_epochs
 from myodrive.reporting.search import search_charts
 
-SEARCH = TINY | {"population": 5, "max_epochs": 6, "workers": 0, "ensemble": 2}
+SEARCH = TINY | {"population": 5, "max_epochs": 6, "workers": 0, "ensemble": 2, "longer": 1.0}
 
 
 @pytest.fixture(scope="module")

@@ -121,9 +121,15 @@ def test_what_is_planned_for_a_time_fits_into_it_as_far_as_anything_does(populat
     assert schedules.duration(shorter, workers, epoch_s) <= seconds / 3
 
 
-def test_the_default_schedule_costs_less_than_a_quarter_of_the_shortest_plain_search():
+def test_the_default_schedule_costs_at_its_longest_less_than_a_quarter_of_the_shortest_plain_search():
     shortest = schedules.plain(20)[: 1 + rules.PATIENCE]
-    assert schedules.member_epochs(schedules.branching(20, 120)) <= schedules.member_epochs(shortest) / 4
+    plan = schedules.branching(20, 120)
+    last = plan[-4]  # of the tournaments
+    n_more = int(1.7 * 120 - schedules.lineage_epochs(plan)) // last.epochs
+    assert (
+        schedules.member_epochs(plan) + n_more * schedules.member_epochs([last])
+        <= schedules.member_epochs(shortest) / 4
+    )
 
 
 # -- a task that is learned in milliseconds --------------------------------------------------------------------------
@@ -193,6 +199,17 @@ def test_a_search_learns_and_its_history_tells_who_copied_whom(found):
     last = table[table["generation"] == table["generation"].max()]
     assert np.any(table["member"] != table["parent"]) and len(last) < OPTIONS.population
     assert found.member_steps == 3 * schedules.member_epochs(schedules.branching(10, 24))
+
+
+def test_a_search_that_still_gains_goes_on_for_as_long_as_it_may(found):
+    longer = run(longer=2.0)
+    epochs = max(row["steps"] for row in longer.history) / 3
+    assert 36 < epochs <= 48
+    as_before = [row for row in found.history if row["generation"] < len(schedules.branching(10, 24)) - 3]
+    assert longer.history[: len(as_before)] == as_before
+    still = {"learning_rate": Range(1e-9, 1e-9, first=1.0, step=1.0)}
+    nothing_gained = run(longer=2.0, start={"learning_rate": 1e-9, "noise": 0.5}, ranges=still)
+    assert nothing_gained.history[-1]["generation"] < longer.history[-1]["generation"]
 
 
 def test_a_search_follows_a_plan_of_its_own_by_the_rules_of_its_schedule():

@@ -47,6 +47,8 @@ class SearchOptions:
         Their initial values.
     epochs : int
         Of one lineage in the branching schedule.
+    longer : float
+        How many times as many they may become while the branching search still gains; not against the clock.
     minutes : float, optional
         After which the best so far is taken; population and epochs shrink to what fits.
     checkpoint : path, optional
@@ -59,6 +61,7 @@ class SearchOptions:
     steps_per_epoch: int
     schedule: schedules.ScheduleName = "branching"
     epochs: int = 60
+    longer: float = 1.0
     minutes: float | None = None
     seed: int = 0
     checkpoint: Path | None = None
@@ -280,6 +283,8 @@ def _next_generation(options: SearchOptions, arrays: Slice, story: Story) -> tup
             return arrays, dataclasses.replace(story, stopped="stalled")
         story.plan = [*story.plan[: story.done], *map(dataclasses.astuple, end)]
         then = "continue"
+    elif then == "compete" and _may_last_longer(options, story):
+        story.plan = [*story.plan[: story.done], story.plan[story.done - 1], *story.plan[story.done :]]
     if then == "branch":
         sound = {m: s for m, s in scores.items() if math.isfinite(s)}
         # The best of each kind of start: of `AutoLFADS` one that runs forwards in time and one that runs backwards.
@@ -301,6 +306,14 @@ def _next_generation(options: SearchOptions, arrays: Slice, story: Story) -> tup
     back = [m for m in alive if story.best_at[parents[m]] < story.done - 1 and options.schedule == "branching"]
     explored = sorted({*explored, *back}) if then == "compete" else explored
     return _back_to_best(*_copied(options, arrays, story, alive, parents, explored, "step"), back)
+
+
+def _may_last_longer(options: SearchOptions, story: Story) -> bool:
+    """Whether all planned tournaments have been held and there may be one more."""
+    last, left = story.rounds[story.done - 1], story.rounds[story.done :]
+    over = left == schedules.ending(left)
+    epochs = schedules.lineage_epochs(story.rounds) + last.epochs
+    return over and options.minutes is None and epochs <= options.longer * options.epochs
 
 
 def _n_islands(options: SearchOptions) -> int:

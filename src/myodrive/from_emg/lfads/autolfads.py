@@ -41,6 +41,7 @@ class AutoLFADSConfig(LFADSConfig):
     undecisive: ClassVar[set[str]] = {"minutes", "n_samples", "interval_level", "ensemble", "workers", "cluster"}
 
     max_epochs: Count = 120  # of one lineage, from the first start to the end
+    longer: Annotated[float, Field(ge=1)] = 1.7  # times as many, at the most, while the search still gains
     population: Count = 20
     schedule: Literal["branching", "plain"] = "branching"  # plain: as published, about ten times the work
     bounds: dict[str, tuple[float, float]] = Field({})  # of hyperparameters, in place of `RANGES`; equal ones fix it
@@ -124,6 +125,7 @@ class AutoLFADS(LFADS):
             steps_per_epoch=problem.steps_per_epoch,
             schedule=config.schedule,
             epochs=config.max_epochs,
+            longer=config.longer,
             minutes=self._minutes_left(),
             seed=config.seed,
             checkpoint=Path(config.checkpoint) if config.checkpoint else None,
