@@ -112,7 +112,7 @@ def test_synergies_of_whitened_emg_without_crosstalk_are_nearer_to_the_truth():
         estimate = md.Synergies(rank=4, cutoff_hz=6.0, **options).fit(blind).estimate(blind)
         return score_against_truth(estimate, recording).r2
 
-    assert r2(whiten=True, unmix=True) > r2() + 0.01
+    assert r2() > r2(whiten=False, unmix=False) + 0.01
 
 
 def test_an_electrode_without_contact_leaves_the_crosstalk_of_the_others_as_it_is_found_without_it():

@@ -29,6 +29,8 @@ TOLERANCE = 1e-3  # relative gain of a round below which it has converged
 class SynergiesConfig(ChannelConfig):
     """Options of `Synergies`."""
 
+    whiten: bool = True
+    unmix: bool = True
     rank: int | None = Field(default=None, ge=1)  # number of synergies; chosen by held-out entries unless given
     cutoff_hz: float | None = Field(default=None, gt=0)  # of the low-pass before; chosen likewise unless given
 
@@ -47,7 +49,7 @@ class Synergies(ChannelEstimator):
     rank : int, optional
     cutoff_hz : float, optional
     whiten, unmix : bool
-        Whiten raw EMG, and free it of crosstalk, before it is rectified.
+        Whiten raw EMG, and free it of crosstalk, before it is rectified; published synergies are of EMG as it comes.
 
     Attributes
     ----------
