@@ -1,12 +1,14 @@
 """A planar arm of two pin joints and five muscles, built with OpenSim in a process of its own, and markers that it moves.
 
-Run as a script: ``python tiny_arm.py FOLDER`` writes arm.osim, markers.trc, static.trc and force.mot there.
+Run as a script, ``python tiny_arm.py FOLDER`` writes arm.osim there.
 """
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +23,7 @@ MARKERS = {  # name: body, place in it (m); the upper arm hangs along -y at zero
     "F2": ("fore", (-0.02, -0.22, 0.01)),
 }
 HAND_FORCE_N = (3.0, 12.0, 0.0)
+T = np.arange(0, DURATION_S, 1 / RATE_HZ)
 
 
 def motion(t: np.ndarray) -> np.ndarray:
@@ -67,6 +70,39 @@ def moments(t: np.ndarray) -> np.ndarray:
 def hand(t: np.ndarray) -> np.ndarray:
     """Where the hand is, (time, 3)."""
     return place(motion(t), "fore", (0.0, -LENGTH_M[1], 0.0))
+
+
+def markers(size: float = 1.0, *, still: bool = False) -> Any:
+    """What a camera would see of an arm of that size, in mm, as a Recording."""
+    from myodrive.recording import Recording, make_signal
+
+    angles = np.zeros((T.size, 2)) if still else motion(T)
+    places = np.stack([place(angles, *where) for where in MARKERS.values()], axis=1)
+    labels = {"marker": [*MARKERS], "axis": ["x", "y", "z"]}
+    return Recording(
+        {"markers": make_signal(1000 * size * places, ("time", "marker", "axis"), labels, units="mm", time=T)}
+    )
+
+
+def write_force(path: Path, force: tuple[float, float, float] = HAND_FORCE_N, *, point_unit: float = 1.0) -> Path:
+    """A constant force at the hand, at 500 Hz, as a MOT file."""
+    from myodrive.io.opensim_tables import write_storage
+    from myodrive.recording import make_signal
+
+    t = np.arange(0, DURATION_S, 0.002)
+    table = np.column_stack([np.tile(force, (t.size, 1)), hand(t) / point_unit, np.zeros((t.size, 3))])
+    labels = [f"hand_force_{part}{axis}" for part in "vp" for axis in "xyz"] + [f"hand_torque_{a}" for a in "xyz"]
+    return write_storage(make_signal(table, ("time", "channel"), {"channel": labels}, units="", time=t), path)
+
+
+def write_all(folder: Path) -> Path:
+    """arm.osim, moving.trc and force.mot in a folder."""
+    from myodrive.io.opensim_tables import write_trc
+
+    subprocess.run([sys.executable, __file__, str(folder)], check=True, capture_output=True, timeout=120)
+    write_trc(markers(), folder / "moving.trc")
+    write_force(folder / "force.mot")
+    return folder
 
 
 def build(folder: Path) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,41 +11,18 @@ import pytest
 import myodrive as md
 import tiny_arm as arm
 from myodrive.from_simulation.steps import muscle_joints
-from myodrive.io.opensim_tables import write_storage, write_trc
-from myodrive.recording import Recording, make_signal
+from myodrive.recording import Recording
 
 pytestmark = pytest.mark.skipif(
     find_spec("opensim") is None, reason="the package opensim, of the extra of that name, is not installed"
 )
-T = np.arange(0, arm.DURATION_S, 1 / arm.RATE_HZ)
 STRETCH = {"start_s": 0.4, "end_s": 0.6}
-
-
-def markers(size: float = 1.0, still: bool = False) -> Recording:
-    """What a camera would see of an arm of that size, in mm."""
-    angles = np.zeros((T.size, 2)) if still else arm.motion(T)
-    places = np.stack([arm.place(angles, *where) for where in arm.MARKERS.values()], axis=1)
-    signal = make_signal(
-        1000 * size * places,
-        ("time", "marker", "axis"),
-        {"marker": [*arm.MARKERS], "axis": ["x", "y", "z"]},
-        units="mm",
-        time=T,
-    )
-    return Recording({"markers": signal})
 
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The model, a TRC file of its movement, and a force on its hand."""
-    folder = tmp_path_factory.mktemp("arm")
-    subprocess.run([sys.executable, arm.__file__, str(folder)], check=True, capture_output=True, timeout=120)
-    write_trc(markers(), folder / "moving.trc")
-    t = np.arange(0, arm.DURATION_S, 0.002)
-    force = np.column_stack([np.tile(arm.HAND_FORCE_N, (t.size, 1)), arm.hand(t), np.zeros((t.size, 3))])
-    labels = [f"hand_force_{part}{axis}" for part in "vp" for axis in "xyz"] + [f"hand_torque_{a}" for a in "xyz"]
-    write_storage(make_signal(force, ("time", "channel"), {"channel": labels}, units="", time=t), folder / "force.mot")
-    return folder
+    return arm.write_all(tmp_path_factory.mktemp("arm"))
 
 
 @pytest.fixture(scope="session")
@@ -123,8 +98,8 @@ def test_scaling_finds_the_size_and_puts_the_markers_in_place(folder: Path, tmp_
     own.write_text('[own]\nlengths = {upper = [["A1", "A2"]], fore = [["F1", "F2"]]}\n', encoding="utf-8")
     larger = md.simulate(
         folder / "arm.osim",
-        markers(size=1.2),
-        static=markers(size=1.2, still=True),
+        arm.markers(size=1.2),
+        static=arm.markers(size=1.2, still=True),
         mass_kg=7.0,
         marker_map=own,
         optimize=False,

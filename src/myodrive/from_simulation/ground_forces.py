@@ -22,6 +22,7 @@ CONTACT = 0.05  # of body weight: a force above it touches
 LEAST_PEAK, LARGEST_PEAK = 0.2, 12.0  # of body weight; sprinting reaches 5
 UPRIGHT = 0.7  # least share of the force that is vertical while it touches
 FROM_MARKERS_M = 0.5  # farthest from all markers that a point of application may lie
+METRES = 20.0  # a laboratory is smaller: coordinates beyond it are mm
 FROM_FOOT_M = 0.4  # farthest from the origin of the body that it acts on
 _AXES = "xyz"
 
@@ -257,7 +258,7 @@ def _check_points(force: ExternalForce, acts: np.ndarray, markers: np.ndarray, w
     points = force.point[acts]
     if outside(points) <= FROM_MARKERS_M:
         return
-    if outside(points / 1000.0) <= FROM_MARKERS_M:
+    if outside(points / 1000.0) <= FROM_MARKERS_M and np.median(np.abs(points)) > METRES:
         what, remedy = "its points of application are in mm", "Give them in m, and torques in N m."
     else:
         what = "markers and forces are not in one frame"
