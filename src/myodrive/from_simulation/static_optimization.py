@@ -221,7 +221,7 @@ def _solve(problem: MuscleProblem, need: np.ndarray, cost: Cost) -> tuple[np.nda
         return _solve_smoothly(problem, need, cost)
     from myodrive.from_simulation.frame_solver import solve_frames  # Numba takes its time to import
 
-    rows, counts = _crossings(problem.moment_arms)
+    rows, counts = crossings(problem.moment_arms)
     return solve_frames(
         problem.moment_arms,
         problem.active_force,
@@ -250,7 +250,7 @@ def _solve_smoothly(problem: MuscleProblem, need: np.ndarray, cost: Cost) -> tup
     return solution[0], solution[1], solution[2]
 
 
-def _crossings(
+def crossings(
     moment_arms: Float[np.ndarray, "time coordinate muscle"],
 ) -> tuple[Int[np.ndarray, "muscle most"], Int[np.ndarray, "muscle"]]:
     """The coordinates that each muscle crosses in any frame, and how many: what is zero is never multiplied."""
