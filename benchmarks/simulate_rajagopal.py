@@ -2,9 +2,10 @@
 
 python benchmarks/simulate_rajagopal.py DATA_FOLDER [--trial walk] [--start-s 0.6 --end-s 0.9] [--json FILE]
 
-Moments: the root-mean-square difference, and the largest, as a share of the moment's range; once from the markers on, and
-once from the angles that lie beside the data, which leaves out inverse kinematics. Activations: RMSE, from the markers
-on. The results beside the data come from OpenSim's own tools (inverse dynamics and AnalyzeTool, with their filter).
+The results beside the data come from OpenSim's own tools, with their filter. Two comparisons: from the angles that lie
+there (inverse dynamics, OpenSim's static optimisation, and our own of the same frames), and from the markers on, where
+the accuracy at which inverse kinematics stops makes a difference too. Moments: difference as a share of the moment's
+range. Activations: root-mean-square error.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -21,78 +23,117 @@ import xarray as xr
 import myodrive as md
 from myodrive.from_simulation.ground_forces import place_forces, read_forces, write_loads
 from myodrive.from_simulation.opensim import read_model
-from myodrive.from_simulation.steps import inverse_dynamics
+from myodrive.from_simulation.steps import inverse_dynamics, static_optimization
 from myodrive.io.opensim_tables import read_storage
+from myodrive.recording import Recording
 
 CUTOFF_HZ = {"walk": 6.0, "run": 15.0}
+ACCURACY = {"walk": 1e-5, "run": 1e-4}  # of inverse kinematics in the setups beside the data
 STRETCH_S = {"walk": (0.45, 1.80), "run": (0.33, 5.22)}
+LEAST_ACTIVATION = 0.01  # of the models' muscles
 
 
-def table(path: Path, at: xr.DataArray) -> xr.DataArray:
-    """The one table of a file, at the times of a signal."""
+def table(path: Path) -> xr.DataArray:
+    """The one table of a file."""
     signal = next(iter(read_storage(path).signals.values()))
-    dim = str(signal.dims[1])
-    return signal.rename({dim: "label"}).interp(time=at.time.values)
+    return signal.rename({str(signal.dims[1]): "label"})
 
 
-def moments_from_angles(data: Path, trial: str, at: xr.DataArray) -> xr.DataArray:
-    """Inverse dynamics of the angles that lie beside the data."""
-    model = read_model(data / f"subject_scaled_{trial}.osim")
-    angles = next(iter(read_storage(data / "simulated" / f"ik_{trial}.mot").signals.values()))
-    turns = np.array([c.units == "rad" for c in model.coordinates])
-    angles = angles.sel(joint=[c.name for c in model.coordinates])
-    angles = angles.copy(data=np.where(turns, np.radians(angles.values), angles.values))
-    forces = place_forces(read_forces(data / f"grf_{trial}.mot"), [*model.bodies])
-    with tempfile.TemporaryDirectory() as folder:
-        loads = write_loads(forces, Path(folder))
-        return inverse_dynamics(model, angles, CUTOFF_HZ[trial], at.time.values, loads)["moments"]
-
-
-def compare(folder: Path, trial: str, start_s: float, end_s: float) -> dict:
-    """One trial: the figures of its moments and activations."""
-    data = folder / trial
-    began = time.perf_counter()
-    found = md.simulate(
-        data / f"subject_scaled_{trial}.osim",
-        data / f"motion_capture_{trial}.trc",
-        data / f"grf_{trial}.mot",
-        cutoff_hz=CUTOFF_HZ[trial],
-        start_s=start_s,
-        end_s=end_s,
-    )
-    seconds = time.perf_counter() - began
-    moments, activation = found["moments"], found["simulated"]
-    theirs = table(data / "simulated" / f"id_{trial}.sto", moments)
-    angles = table(data / "simulated" / f"ik_{trial}.mot", found["angles_unfiltered"])
-    alone = moments_from_angles(data, trial, moments)
+def compare_moments(moments: xr.DataArray, reference: xr.DataArray) -> dict[str, dict[str, float]]:
+    """Differences as shares of each moment's range."""
     rows = {}
     for joint in map(str, moments.joint.values):
         label = f"{joint}_{'moment' if str(moments.sel(joint=joint).unit.values) == 'N m' else 'force'}"
-        reference = theirs.sel(label=label).values
-        difference = moments.sel(joint=joint).values - reference
-        difference_alone = alone.sel(joint=joint).values - reference
-        turned = found["angles_unfiltered"].sel(joint=joint).values - angles.sel(label=joint).values
-        span = np.ptp(reference)
+        theirs = reference.sel(label=label).interp(time=moments.time.values).values
+        difference, span = moments.sel(joint=joint).values - theirs, float(np.ptp(theirs))
         rows[joint] = {
             "range": span,
-            "rms_share": np.sqrt(np.mean(difference**2)) / span,
-            "largest_share": np.abs(difference).max() / span,
-            "rms_share_from_angles": np.sqrt(np.mean(difference_alone**2)) / span,
-            "largest_share_from_angles": np.abs(difference_alone).max() / span,
-            "angle_rms_deg_or_m": np.sqrt(np.mean(turned**2)),
+            "rms": float(np.sqrt(np.mean(difference**2))) / span,
+            "largest": float(np.abs(difference).max()) / span,
         }
-    reference = table(data / "simulated" / f"{trial}_StaticOptimization_activation.sto", activation)
+    return rows
+
+
+def compare_activations(activation: xr.DataArray, reference: xr.DataArray) -> dict[str, float]:
+    """RMSE of each muscle."""
     muscles = list(map(str, activation.muscle.values))
-    rmse = np.sqrt(((activation.values - reference.sel(label=muscles).values) ** 2).mean(axis=0))
+    theirs = reference.sel(label=muscles).interp(time=activation.time.values).values
+    return dict(zip(muscles, np.sqrt(((activation.values - theirs) ** 2).mean(axis=0)).tolist()))
+
+
+def own_optimization(recording: Recording) -> xr.DataArray:
+    """Our own static optimisation of the same frames."""
+    problem = md.muscle_problem(recording)
+    return md.solve_static_optimization(problem, bounds=(LEAST_ACTIVATION, 1.0)).activations
+
+
+def compare(folder: Path, trial: str, start_s: float, end_s: float) -> dict[str, Any]:
+    """Both comparisons of one trial."""
+    data, cutoff = folder / trial, CUTOFF_HZ[trial]
+    results = data / "simulated"
+    moments_there = table(results / f"id_{trial}.sto")
+    activation_there = table(results / f"{trial}_StaticOptimization_activation.sto")
+    model = read_model(data / f"subject_scaled_{trial}.osim")
+    forces = place_forces(read_forces(data / f"grf_{trial}.mot"), [*model.bodies])
+    angles = table(results / f"ik_{trial}.mot").sel(label=[c.name for c in model.coordinates]).rename(label="joint")
+    turns = np.array([c.units == "rad" for c in model.coordinates])
+    angles = angles.copy(data=np.where(turns, np.radians(angles.values), angles.values))
+    when = angles.time.values[(angles.time.values >= start_s - 1e-9) & (angles.time.values <= end_s + 1e-9)]
+    seconds = {}
+    with tempfile.TemporaryDirectory() as name:
+        loads = write_loads(forces, Path(name))
+        began = time.perf_counter()
+        signals = inverse_dynamics(model, angles, cutoff, when, loads)
+        seconds["inverse dynamics and geometry"] = time.perf_counter() - began
+        began = time.perf_counter()
+        theirs, failed = static_optimization(model, angles, cutoff, signals["moment_arms"], loads, Path(name))
+        seconds["OpenSim's static optimisation"] = time.perf_counter() - began
+    began = time.perf_counter()
+    chain = md.simulate(
+        data / f"subject_scaled_{trial}.osim",
+        data / f"motion_capture_{trial}.trc",
+        data / f"grf_{trial}.mot",
+        cutoff_hz=cutoff,
+        accuracy=ACCURACY[trial],
+        optimize=False,
+    )
+    seconds["from markers to moments and geometry"] = time.perf_counter() - began
+    stretch = {"time": slice(start_s - 1e-9, end_s + 1e-9)}
+    chain = chain.replace(signals={k: v.sel(stretch) for k, v in chain.signals.items()})
     return {
         "trial": trial,
         "stretch_s": (start_s, end_s),
-        "frames": activation.sizes["time"],
+        "frames": when.size,
         "wall_s": seconds,
-        "moments": rows,
-        "activation_rmse": dict(zip(muscles, rmse.tolist())),
-        "findings": found.info["simulation"]["findings"],
+        "failed_frames": failed,
+        "from_angles": {
+            "moments": compare_moments(signals["moments"], moments_there),
+            "opensim": compare_activations(theirs["simulated"], activation_there),
+            "own": compare_activations(own_optimization(Recording(signals)), activation_there),
+        },
+        "from_markers": {
+            "moments": compare_moments(chain["moments"], moments_there),
+            "own": compare_activations(own_optimization(chain), activation_there),
+        },
+        "findings": chain.info["simulation"]["findings"],
     }
+
+
+def show(result: dict[str, Any]) -> None:
+    """Print the figures of a trial."""
+    times = ", ".join(f"{what} {s:.1f} s" for what, s in result["wall_s"].items())
+    print(f"{result['trial']}: {result['frames']} frames; {times}")
+    print(f"  {'':<18} {'range':>8}   {'from their angles':^22}   {'from the markers':^22}")
+    for joint, row in result["from_angles"]["moments"].items():
+        chain = result["from_markers"]["moments"][joint]
+        shares = "   ".join(f"RMS {100 * r['rms']:5.2f} % most {100 * r['largest']:6.2f} %" for r in (row, chain))
+        print(f"  {joint:<18} {row['range']:8.1f}   {shares}")
+    for way, solvers in (("from_angles", ("opensim", "own")), ("from_markers", ("own",))):
+        for solver in solvers:
+            rmse = result[way][solver]
+            worst = max(rmse, key=lambda muscle: rmse[muscle])
+            mean = np.mean([*rmse.values()])
+            print(f"  activation RMSE, {way}, {solver}: mean {mean:.4f}, largest {rmse[worst]:.4f} ({worst})")
 
 
 def main() -> None:
@@ -107,18 +148,8 @@ def main() -> None:
     results = []
     for trial in [options.trial] if options.trial else [*CUTOFF_HZ]:
         start, end = STRETCH_S[trial]
-        result = compare(options.data, trial, options.start_s or start, options.end_s or end)
-        results.append(result)
-        print(f"{trial}: {result['frames']} frames in {result['wall_s']:.0f} s")
-        for joint, row in result["moments"].items():
-            print(
-                f"  {joint:<18} range {row['range']:8.1f}  RMS {100 * row['rms_share']:6.2f} %  "
-                f"largest {100 * row['largest_share']:6.2f} %  angle RMS {row['angle_rms_deg_or_m']:.4f}  from their angles: "
-                f"RMS {100 * row['rms_share_from_angles']:.3f} %  largest {100 * row['largest_share_from_angles']:.3f} %"
-            )
-        rmse = np.array([*result["activation_rmse"].values()])
-        worst = max(result["activation_rmse"], key=lambda m: result["activation_rmse"][m])
-        print(f"  activation RMSE: mean {rmse.mean():.4f}, largest {rmse.max():.4f} ({worst})")
+        results.append(compare(options.data, trial, options.start_s or start, options.end_s or end))
+        show(results[-1])
     if options.json:
         options.json.write_text(json.dumps(results, indent=1, default=float), encoding="utf-8")
 

@@ -17,7 +17,7 @@ from myodrive.from_simulation.opensim import STARTING_S, Model, run_opensim
 from myodrive.io.opensim_tables import read_storage, write_trc
 from myodrive.recording import Recording, make_signal, sampling_rate
 
-ACCURACY = 1e-5  # of inverse kinematics, relative; OpenSim's own setups have it
+ACCURACY = 1e-5  # of inverse kinematics: OpenSim's default; at 1e-4 running angles stop 1 to 2 degrees short
 FILTER_ORDER = 3  # run both ways: OpenSim's tools filter motion so, and only the same filter meets their results
 MUSCLE_RESERVE = 1.0  # N m or N for one unit of control, where a muscle acts: dear, so that muscles come first
 OTHER_RESERVE = 100.0  # where none acts and something must
@@ -31,7 +31,12 @@ _FAILED = re.compile(r"could not find a solution|optimizer (failed|could not)|di
 
 
 def inverse_kinematics(
-    model: Model, markers: xr.DataArray, weights: Mapping[str, float], bodies: Sequence[str], folder: Path
+    model: Model,
+    markers: xr.DataArray,
+    weights: Mapping[str, float],
+    bodies: Sequence[str],
+    folder: Path,
+    accuracy: float = ACCURACY,
 ) -> dict[str, xr.DataArray]:
     """The pose that brings the markers of the model closest to those recorded.
 
@@ -46,6 +51,8 @@ def inverse_kinematics(
         Whose places are wanted.
     folder : path
         For the files that OpenSim reads.
+    accuracy : float
+        At which its optimiser stops; smaller is slower.
 
     Returns
     -------
@@ -58,7 +65,7 @@ def inverse_kinematics(
     done = run_opensim(
         "inverse_kinematics",
         model.path,
-        {"trc": trc, "weights": dict(weights), "bodies": list(bodies), "accuracy": ACCURACY},
+        {"trc": trc, "weights": dict(weights), "bodies": list(bodies), "accuracy": accuracy},
         {"time": time},
         time_limit_s=STARTING_S + _IK_S * time.size,
     )
