@@ -93,7 +93,7 @@ def measure(data: Path, trial: str, n_pose: int, degree: int) -> dict[str, Any]:
             "length_rms": summary(rms(1e3 * (lengths - exact["muscle_lengths"].values))),
             "moment_arm_rms": summary(rms(1e3 * np.abs(moment_arms - problem.moment_arms).max(axis=1))),
         },
-        "activation_rmse": summary(rms(off)),
+        "activation_rmse": {"all": round(float(rms(off.ravel())), 4), **summary(rms(off))},
         "activation_largest": round(float(np.abs(off).max()), 4),
         "machine": describe_machine(),
     }

@@ -161,7 +161,7 @@ def test_a_shortfall_names_coordinate_frames_and_torque_and_the_muscles_at_their
     assert solution.messages == [
         "coordinate_0: the muscles fall short. The reserve makes more than 5% of the peak torque in 1 of 4 frames, "
         f"most at 0.01 s: {short:.3g} of {2 * short:.3g}.",
-        "muscle_0 is at full activation in 25% of the frames.",
+        "muscle_0 is at full activation in 1 of 4 frames.",
     ]
     np.testing.assert_allclose(solution.reserve_share[1], 0.5)
 

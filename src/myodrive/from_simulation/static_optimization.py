@@ -119,11 +119,11 @@ class StaticOptimizationResult:
         return sentences
 
     def _saturations(self) -> list[str]:
-        share = self.saturated.values.mean(axis=0)
+        saturated = self.saturated.values
         return [
-            f"{name} is at full activation in {part:.0%} of the frames."
-            for name, part in zip(self.problem.muscles, share)
-            if part > 0
+            f"{name} is at full activation in {count} of {len(saturated)} frames."
+            for name, count in zip(self.problem.muscles, saturated.sum(axis=0))
+            if count
         ]
 
 
