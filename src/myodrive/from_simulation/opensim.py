@@ -107,7 +107,7 @@ def run_opensim(
         raise FileError(
             f"{doing} did not end within {time_limit_s:.0f} s.",
             where=model,
-            remedy="Try a shorter stretch of the trial, or a longer time limit; if that does not help, "
+            remedy="Try a shorter stretch of the trial, or again when the machine is less busy; if that does not help, "
             "the model is at fault: open it in OpenSim.",
         )
     log = done.output

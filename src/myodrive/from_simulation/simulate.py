@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
+from jaxtyping import Bool
 
 from myodrive.errors import OptionError, SignalError
 from myodrive.from_simulation.findings import judge
@@ -34,13 +35,32 @@ from myodrive.from_simulation.steps import (
     static_optimization,
 )
 from myodrive.io.files import read
-from myodrive.recording import Recording, is_uniform, make_signal
+from myodrive.recording import Recording, Source, is_uniform, make_signal
 
 PADDING_S = 0.3  # of motion before and behind the stretch, so that the filter has settled in it
 LEAST_STRETCH_S = 0.1
 _METRES = {"m": 1.0, "cm": 1e-2, "mm": 1e-3}
 
 Progress = Callable[[str, float, float], object]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Trial:
+    """What was read, in OpenSim's frame."""
+
+    model: Model
+    markers: xr.DataArray  # m
+    match: MarkerMatch
+    forces: list[ExternalForce]
+    forces_from: str  # the file, for messages
+    start_s: float
+    end_s: float
+    source: Source
+
+    def covers(self, signal: xr.DataArray) -> Bool[np.ndarray, " time"]:
+        """The samples within the stretch."""
+        time = signal.time.values
+        return (time >= self.start_s - 1e-9) & (time <= self.end_s + 1e-9)
 
 
 def simulate(
@@ -114,65 +134,40 @@ def simulate(
     step = progress or (lambda *_: None)
     _check_options(cutoff_hz, accuracy, static, mass_kg)
     step("reading", 0, 4)
-    about = read_model(model)
-    movement = markers if isinstance(markers, Recording) else read(markers)
-    recorded, source = as_markers(movement), movement.source
-    match = match_markers(_labels(recorded), about.markers, marker_map, where=source.path)
-    if forces is not None:
-        outside, forces_from = read_forces(forces), Path(forces).name
-    else:
-        outside, forces_from = read_plates(movement), source.path
-    if source.reader == "c3d":
-        turn = turn_forwards(recorded, match, about)
-        recorded = turn_markers(recorded, turn)
-        outside = outside if forces is not None else [turn_force(f, turn) for f in outside]
-    outside = place_forces(outside, [*about.bodies], force_on)
-    start, end = _find_stretch(recorded, outside, start_s, end_s)
+    trial = _read_trial(model, markers, forces, marker_map, force_on, start_s, end_s)
     with tempfile.TemporaryDirectory(prefix="myodrive-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
+        about = trial.model
         factors: dict[str, float] = {}
         if static is not None and mass_kg is not None:
             about, factors = _scale(about, static, mass_kg, marker_map, folder)
         step("inverse kinematics", 1, 4)
-        used, gaps = _prepare(recorded, match, about, start - PADDING_S, end + PADDING_S, source.path)
-        weight_kg = mass_kg or about.mass_kg
-        if outside:
-            check_forces(outside, used.values, weight_kg, forces_from)
-        weights = {m: w for m, w in match.weights.items() if m in used.marker.values}
-        poses = inverse_kinematics(about, used, weights, _steppers(about, outside), folder, accuracy)
-        if outside:
-            outside = find_feet(outside, poses["places"], weight_kg, forces_from)
+        used, gaps = _prepare(trial, about)
+        poses, outside = _pose(trial, about, used, mass_kg or about.mass_kg, accuracy, folder)
         step("inverse dynamics", 2, 4)
         loads = write_loads(outside, folder)
-        time = used.time.values[(used.time.values >= start - 1e-9) & (used.time.values <= end + 1e-9)]
-        signals = inverse_dynamics(about, poses["angles_unfiltered"], cutoff_hz, time, loads)
+        angles = poses["angles_unfiltered"]
+        signals = inverse_dynamics(about, angles, cutoff_hz, used.time.values[trial.covers(used)], loads)
         failed = None
         if optimize and "moment_arms" in signals:
             step("static optimisation", 3, 4)
-            more, failed = static_optimization(
-                about, poses["angles_unfiltered"], cutoff_hz, signals["moment_arms"], loads, folder
-            )
+            more, failed = static_optimization(about, angles, cutoff_hz, signals["moment_arms"], loads, folder)
             signals |= more
-    within = {"time": slice(start - 1e-9, end + 1e-9)}
-    signals = {
-        "markers": used.sel(within),
-        "marker_errors": poses["marker_errors"].sel(within),
-        "angles_unfiltered": in_degrees(poses["angles_unfiltered"].sel(within)),
-        **({"forces": _forces_signal(outside).sel(within)} if outside else {}),
-        **signals,
-        "angles": in_degrees(signals["angles"]),
-    }
     step("done", 4, 4)
-    findings = judge(signals, about, _largest(outside, start, end), failed)
+    found = {"markers": used, "marker_errors": poses["marker_errors"], "angles_unfiltered": in_degrees(angles)}
+    found |= {"forces": _forces_signal(outside)} if outside else {}
+    signals = {k: v.isel(time=trial.covers(v)) for k, v in found.items()} | signals
+    signals["angles"] = in_degrees(signals["angles"])
+    largest = float(np.abs(signals["forces"].where(signals["forces"].unit == "N")).max()) if outside else 0.0
     said = {
         "model": {"file": Path(model).name, "mass_kg": about.mass_kg, "scale_factors": factors},
         "cutoff_hz": cutoff_hz,
         "accuracy": accuracy,
-        "markers": _matched(match, gaps),
+        "markers": _matched(trial.match, gaps),
         "forces": {f.name: f.body for f in outside},
-        "findings": [dataclasses.asdict(f) for f in findings],
+        "findings": [dataclasses.asdict(f) for f in judge(signals, about, largest, failed)],
     }
-    return Recording(signals, source=dataclasses.replace(source, reader="simulate"), info={"simulation": said})
+    return Recording(signals, source=dataclasses.replace(trial.source, reader="simulate"), info={"simulation": said})
 
 
 def muscle_problem(recording: Recording) -> MuscleProblem:
@@ -237,6 +232,43 @@ def _check_options(cutoff_hz: float, accuracy: float, static: object, mass_kg: f
         raise OptionError(f"a mass of {mass_kg:g} kg is no person's.", where="--mass-kg")
 
 
+def _read_trial(
+    model: str | Path,
+    markers: str | Path | Recording,
+    forces: str | Path | None,
+    marker_map: str | Path | None,
+    force_on: Mapping[str, str] | None,
+    start_s: float | None,
+    end_s: float | None,
+) -> _Trial:
+    about = read_model(model)
+    movement = markers if isinstance(markers, Recording) else read(markers)
+    recorded, source = as_markers(movement), movement.source
+    match = match_markers(_labels(recorded), about.markers, marker_map, where=source.path)
+    if forces is not None:
+        outside, forces_from = read_forces(forces), Path(forces).name
+    else:
+        outside, forces_from = read_plates(movement), source.path
+    if source.reader == "c3d":
+        turn = turn_forwards(recorded, match, about)
+        recorded = turn_markers(recorded, turn)
+        outside = outside if forces is not None else [turn_force(f, turn) for f in outside]
+    outside = place_forces(outside, [*about.bodies], force_on)
+    start, end = _find_stretch(recorded, outside, start_s, end_s)
+    return _Trial(about, recorded, match, outside, forces_from, start, end, source)
+
+
+def _pose(
+    trial: _Trial, model: Model, markers: xr.DataArray, mass_kg: float, accuracy: float, folder: Path
+) -> tuple[dict[str, xr.DataArray], list[ExternalForce]]:
+    """Inverse kinematics, with the forces checked before it and given their feet after it."""
+    if trial.forces:
+        check_forces(trial.forces, markers.values, mass_kg, trial.forces_from)
+    weights = {m: w for m, w in trial.match.weights.items() if m in markers.marker.values}
+    poses = inverse_kinematics(model, markers, weights, _steppers(model, trial.forces), folder, accuracy)
+    return poses, find_feet(trial.forces, poses["places"], mass_kg, trial.forces_from)
+
+
 def _find_stretch(
     markers: xr.DataArray, forces: Sequence[ExternalForce], start_s: float | None, end_s: float | None
 ) -> tuple[float, float]:
@@ -265,13 +297,12 @@ def _scale(
     return scale_model(model, standing.dropna("marker", how="all"), match, mass_kg, folder)
 
 
-def _prepare(
-    recorded: xr.DataArray, match: MarkerMatch, model: Model, start: float, end: float, where: str
-) -> tuple[xr.DataArray, dict[str, str]]:
-    """The matched markers of the stretch under the model's names, gaps filled."""
-    used = recorded.sel(marker=list(match.used), time=slice(start, end))
-    used = used.assign_coords(marker=list(match.used.values()))
-    used, gaps = fill_markers(used, where)
+def _prepare(trial: _Trial, model: Model) -> tuple[xr.DataArray, dict[str, str]]:
+    """The matched markers of the stretch and a little more, under the model's names, gaps filled."""
+    match, where = trial.match, trial.source.path
+    stretch = slice(trial.start_s - PADDING_S, trial.end_s + PADDING_S)
+    used = trial.markers.sel(marker=list(match.used), time=stretch)
+    used, gaps = fill_markers(used.assign_coords(marker=list(match.used.values())), where)
     bare = {model.markers[m] for m in match.used.values()} - {model.markers[m] for m in _labels(used)}
     if bare:
         raise SignalError(
@@ -305,11 +336,6 @@ def _forces_signal(forces: Sequence[ExternalForce]) -> xr.DataArray:
     values = np.column_stack([v for f in forces for v in (f.force, f.point, f.torque)])
     signal = make_signal(values, ("time", "channel"), {"channel": labels}, units="mixed", time=forces[0].time)
     return signal.assign_coords(unit=("channel", [u for _ in forces for u in parts.values() for _ in range(3)]))
-
-
-def _largest(forces: Sequence[ExternalForce], start: float, end: float) -> float:
-    within = [f.force[(f.time >= start) & (f.time <= end)] for f in forces]
-    return max((float(np.linalg.norm(f, axis=1).max()) for f in within if f.size), default=0.0)
 
 
 def _labels(signal: xr.DataArray, dim: str = "marker") -> list[str]:

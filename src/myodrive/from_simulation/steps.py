@@ -25,8 +25,8 @@ OTHER_RESERVE = 100.0  # where none acts and something must
 # model to the ground; taken for real, they make muscles saturate to hold up the pelvis.
 LEAST_ARM_M = 1e-3
 FORCE_UNITS = {"rad": "N m", "m": "N", "": ""}  # of the generalised force, by the unit of the coordinate
-# Time limits: seconds a frame, from ten to twenty times what an idle core takes with 80 muscles.
-_IK_S, _DYNAMICS_S, _OPTIMIZATION_S = 0.5, 0.1, 3.0
+# Time limits: seconds a frame, about forty times what an idle core takes with 80 muscles, as the machine may be busy.
+_IK_S, _DYNAMICS_S, _OPTIMIZATION_S = 1.0, 0.2, 6.0
 _FAILED = re.compile(r"could not find a solution|optimizer (failed|could not)|did not converge", re.IGNORECASE)
 
 
