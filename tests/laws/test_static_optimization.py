@@ -86,7 +86,7 @@ def test_a_file_that_was_changed_on_the_disk_is_never_taken_for_whole(tmp_path: 
     file = PROBLEM.save(tmp_path / "walk.nc")
     content = bytearray(file.read_bytes())
     refused = 0
-    for place in np.random.default_rng(1005).integers(0, len(content), 40):
+    for place in np.random.default_rng(1005).integers(0, len(content), 20):
         damaged = content.copy()
         damaged[place] ^= 0x55
         file.write_bytes(damaged)
@@ -94,7 +94,7 @@ def test_a_file_that_was_changed_on_the_disk_is_never_taken_for_whole(tmp_path: 
             assert same(MuscleProblem.load(file), PROBLEM)  # a byte that holds nothing
         except MyodriveError:
             refused += 1
-    assert refused > 10
+    assert refused > 5
 
 
 # -- the solution -----------------------------------------------------------------------------------------------------
@@ -169,9 +169,10 @@ def test_a_shortfall_names_coordinate_frames_and_torque_and_the_muscles_at_their
 def test_a_coordinate_that_no_muscle_crosses_is_the_reserves_alone() -> None:
     arms = PROBLEM.moment_arms.copy()
     arms[:, 2] = 0
+    arms[9] = np.nan
     solution = solve_static_optimization(changed(moment_arms=arms))
-    np.testing.assert_allclose(solution.reserves[:, 2], PROBLEM.torques[:, 2])
-    assert solution.messages[0] == "No muscle crosses coordinate_2: their torque is the reserves' alone."
+    np.testing.assert_allclose(solution.reserves[:9, 2], PROBLEM.torques[:9, 2])
+    assert solution.messages[1] == "No muscle crosses coordinate_2: their torque is the reserves' alone."
 
 
 def test_lower_bounds_hold_and_heavier_tracking_comes_nearer() -> None:

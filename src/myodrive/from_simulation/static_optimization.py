@@ -103,7 +103,7 @@ class StaticOptimizationResult:
         return sentences
 
     def _shortfalls(self) -> list[str]:
-        crossed = (self.problem.moment_arms != 0).any(axis=(0, 2))
+        crossed = (np.abs(self.problem.moment_arms) > 0).any(axis=(0, 2))  # NaN is not
         alone = [name for name, is_crossed in zip(self.problem.coordinates, crossed) if not is_crossed]
         sentences = [f"No muscle crosses {', '.join(alone)}: their torque is the reserves' alone."] if alone else []
         share = self.reserve_share.values
@@ -254,7 +254,7 @@ def crossings(
     moment_arms: Float[np.ndarray, "time coordinate muscle"],
 ) -> tuple[Int[np.ndarray, "muscle most"], Int[np.ndarray, "muscle"]]:
     """The coordinates that each muscle crosses in any frame, and how many: what is zero is never multiplied."""
-    crossed = (moment_arms != 0).any(axis=0)
+    crossed = (np.abs(moment_arms) > 0).any(axis=0)  # NaN is not
     counts = crossed.sum(axis=0)
     rows = np.argsort(~crossed, axis=0, kind="stable").T[:, : max(counts.max(), 1)]
     return np.ascontiguousarray(rows), counts
