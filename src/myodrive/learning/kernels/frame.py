@@ -16,7 +16,8 @@ from typing import Any
 import jax
 import numpy as np
 from llvmlite import ir
-from numba import carray, cfunc, config, njit, types
+from numba import carray, cfunc, njit, types
+from numba import config as numba_config
 from numba.extending import intrinsic
 from platformdirs import user_cache_path
 
@@ -37,6 +38,7 @@ def _version() -> str:
     return digest.hexdigest()[:16]
 
 
+config: Any = numba_config  # its names are made when it is loaded
 KEPT_IN = Path(config.CACHE_DIR or user_cache_path("myodrive", appauthor=False) / "kernels") / _version()
 
 
