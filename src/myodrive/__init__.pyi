@@ -28,9 +28,9 @@ from .from_emg.whitening import WhitenedEnvelope as WhitenedEnvelope
 from .from_simulation.muscle_paths import MusclePaths as MusclePaths
 from .from_simulation.muscle_problem import MuscleProblem as MuscleProblem
 from .from_simulation.path_fitting import fit_muscle_paths as fit_muscle_paths
-from .from_simulation.static_optimization import solve_static_optimization as solve_static_optimization
 from .from_simulation.simulate import muscle_problem as muscle_problem
 from .from_simulation.simulate import simulate as simulate
+from .from_simulation.static_optimization import solve_static_optimization as solve_static_optimization
 from .io import add_device as add_device
 from .io import read as read
 from .io import read_study as read_study
