@@ -99,7 +99,7 @@ def write_all(folder: Path) -> Path:
     """arm.osim, moving.trc and force.mot in a folder."""
     from myodrive.io.opensim_tables import write_trc
 
-    subprocess.run([sys.executable, __file__, str(folder)], check=True, capture_output=True, timeout=120)
+    subprocess.run([sys.executable, __file__, str(folder)], check=True, capture_output=True, timeout=600)
     write_trc(markers(), folder / "moving.trc")
     write_force(folder / "force.mot")
     return folder
