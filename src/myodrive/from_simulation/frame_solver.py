@@ -74,6 +74,7 @@ def solve_frames(moment_arms, force, need, reserves, rows, counts, weight, known
             for k in range(counts[i]):
                 pull[i, k] = moment_arms[t, rows[i, k], i] * force[t, i]
         steps[t] = _optimise(pull, rows, counts, reserves, need[t], weight[t], known[t], low, high, exponent, lam, a, x)
+        _settle(pull, rows, counts, reserves, need[t], a, x)
         activation[t], control[t], multiplier[t] = a, x, lam
         if not np.isfinite(lam).all():
             lam[:], a[:], x[:] = 0.0, 0.3, 0.3
@@ -119,6 +120,16 @@ def _optimise(pull, rows, counts, reserves, need, weight, known, low, high, expo
 
 
 @jit
+def _settle(pull, rows, counts, reserves, need, a, x):  # type: ignore[no-untyped-def]
+    """Let the reserves make what is still missing, so that the balance holds to the last digit."""
+    gap = need - reserves * x
+    for i in range(a.size):
+        for k in range(counts[i]):
+            gap[rows[i, k]] -= pull[i, k] * a[i]
+    x += gap / reserves
+
+
+@jit
 def _slope(z, move, weight, known):  # type: ignore[no-untyped-def]
     """Of the cubed cost at `z` along `move`."""
     total = 0.0
@@ -156,8 +167,6 @@ def _balance(pull, rows, counts, reserves, need, bent, centre, low, high, lam, a
         idle = 0 if worst < 0.5 * best else idle + 1
         best = min(best, worst)
         if worst <= BALANCED or (idle > 10 and worst <= NEARLY_BALANCED):
-            for j in range(n_coordinate):
-                x[j] += gap[j] / reserves[j]  # so that the balance holds to the last digit
             return count
         _step(pull, rows, counts, reserves, bent, free, low, high, gap, curvature, step)
         cut = _cut(pull, rows, counts, reserves, need, bent, free, low, high, x, gap, step, along)
