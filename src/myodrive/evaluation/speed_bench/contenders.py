@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from myodrive.errors import OptionError
-from myodrive.learning.processes import worker_environment
+from myodrive.learning.processes import ONE_THREAD, worker_environment
 
 STOCK = ", stock memory"
 WITHOUT_HUGE_PAGES = {"GLIBC_TUNABLES": ""}
@@ -35,7 +35,7 @@ class Contender:
 
     def start(self, model: str) -> list[subprocess.Popen[str]]:
         """Its processes, each on cores of its own."""
-        threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(self.n_thread))
+        threads = dict.fromkeys(ONE_THREAD, str(self.n_thread))
         environment = {**os.environ, **worker_environment(), **threads, **self.environment, **source()}
         started = []
         for i in range(self.n_process):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from myodrive.safe_write import safe_write
+from myodrive.safe_write import safe_write_text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,24 +24,21 @@ class SpeedResult:
 
     def ratio(self, model: str, what: str, rival: str) -> list[float]:
         """Ours over the rival's rate, round by round; of its two settings of memory the rival's faster one."""
-        settings = self._rounds(model, what, rival, "rate")
-        if not settings:
-            return []
-        ours, best = self.tables[model]["ours"]["work"][what]["rate"], max(settings, key=np.median)
-        return [mine / theirs for mine, theirs in zip(ours, best, strict=True)]
+        return [mine / theirs for mine, theirs in self._beside(model, what, rival, "rate", max)]
 
     def cpu_ratio(self, model: str, what: str, rival: str) -> list[float]:
         """The rival's CPU time for a piece of work over ours, round by round: less disturbed by what else is running."""
-        settings = self._rounds(model, what, rival, "cpu_s")
+        return [theirs / mine for mine, theirs in self._beside(model, what, rival, "cpu_s", min)]
+
+    def _beside(
+        self, model: str, what: str, rival: str, value: str, best: Callable[..., list[float]]
+    ) -> list[tuple[float, float]]:
+        """Ours and the rival's in each round, with its better setting of memory; none where the rival did not do it."""
+        rows = [row["work"] for name, row in self.tables[model].items() if name.startswith(rival)]
+        settings = [work[what][value] for work in rows if what in work]
         if not settings:
             return []
-        ours, best = self.tables[model]["ours"]["work"][what]["cpu_s"], min(settings, key=np.median)
-        return [theirs / mine for mine, theirs in zip(ours, best, strict=True)]
-
-    def _rounds(self, model: str, what: str, rival: str, value: str) -> list[list[float]]:
-        """With each setting of memory in which the rival did this work."""
-        rows = [row["work"] for name, row in self.tables[model].items() if name.startswith(rival)]
-        return [work[what][value] for work in rows if what in work]
+        return list(zip(self.tables[model]["ours"]["work"][what][value], best(settings, key=np.median), strict=True))
 
     def to_dict(self) -> dict[str, Any]:
         """The figures for a machine to read; the headline is that of the first model's steps."""
@@ -72,8 +70,7 @@ class SpeedResult:
 
     def write(self, path: Path) -> None:
         """As JSON, whole or not at all."""
-        text = json.dumps(self.to_dict(), indent=1)
-        safe_write(path, lambda temporary: Path(temporary).write_text(text, encoding="utf-8"))
+        safe_write_text(path, json.dumps(self.to_dict(), indent=1))
 
     def table(self) -> Any:
         """For the terminal: one row for each contender and kind of work."""

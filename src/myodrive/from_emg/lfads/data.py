@@ -91,7 +91,7 @@ class Bins:
         n_session = int(session.max()) + 1
         statistics = [feature_statistics(emg[session == s]) for s in range(n_session)]
         centre, scale = (np.stack(a) if n_session > 1 else a[0] for a in zip(*statistics))
-        return cls(emg, external, session, lengths, n_session, centre, scale, *known_statistics(external))
+        return cls(emg, external, session, lengths, n_session, centre, scale, *mean_and_spread(external))
 
     def windows(self, starts: Int[np.ndarray, " start"], window: int) -> Windows:
         """Where windows may start in them."""
@@ -244,15 +244,6 @@ def held_out_windows(windows: Windows, window: int) -> HeldOut:
     return HeldOut(*(np.moveaxis(np.asarray(a), 1, 0) for a in batch[:3]))
 
 
-def known_statistics(external: Float[np.ndarray, "bin channel"]) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each known input; 0 and 1 for one that is missing."""
-    present = np.isfinite(external)
-    n = np.maximum(present.sum(axis=0), 1)
-    mean = np.where(present, external, 0.0).sum(axis=0) / n
-    spread = np.sqrt((np.where(present, external - mean, 0.0) ** 2).sum(axis=0) / n)
-    return mean, np.where(spread > 0, spread, 1.0)
-
-
 def _round_up(n: int) -> int:
     """To the next of 8, 10, 12, 14, 16, 20, 24, 28, 32, …: at most a quarter more."""
     step = max(2 ** (max(n, 8).bit_length() - 3), 2)
@@ -263,8 +254,13 @@ def feature_statistics(binned: Float[np.ndarray, "bin muscle"]) -> tuple[np.ndar
     """Mean and standard deviation of the logarithms and roots of each muscle; 0 and 1 for one that is missing."""
     raised = np.maximum(binned, FLOOR)
     features = np.concatenate([np.log(raised), np.sqrt(raised)], axis=-1)
-    present = np.isfinite(features)
+    return mean_and_spread(features)
+
+
+def mean_and_spread(values: Float[np.ndarray, "bin column"]) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each column; 0 and 1 for one that is missing."""
+    present = np.isfinite(values)
     n = np.maximum(present.sum(axis=0), 1)
-    mean = np.where(present, features, 0).sum(axis=0) / n
-    spread = np.sqrt((np.where(present, features - mean, 0) ** 2).sum(axis=0) / n)
+    mean = np.where(present, values, 0.0).sum(axis=0) / n
+    spread = np.sqrt((np.where(present, values - mean, 0.0) ** 2).sum(axis=0) / n)
     return mean, np.where(spread > 0, spread, 1.0)

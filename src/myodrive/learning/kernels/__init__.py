@@ -1,9 +1,9 @@
 """Loops over time as machine code for the CPU, called by XLA programs on their own memory.
 
 XLA's CPU code spends more time between the products of a recurrent network than in them. Here a whole sequence, there
-and back, is one call: products in tiles, the arithmetic of the gates fused between them, input
-products and weight gradients as a few large products, and no memory but what XLA hands over. Numba compiles it when it
-is first used and keeps the result on disk. Without Numba, on a GPU, or with ``MYODRIVE_PLAIN_SCANS=1`` in the
+and back, is one call: products in tiles, the arithmetic of the gates fused between them, input products and weight
+gradients as a few large products, and no memory but what XLA hands over. Numba compiles it when it is first used and
+keeps the result on disk. Without Numba, on a GPU, or with ``MYODRIVE_PLAIN_SCANS=1`` in the
 environment, the plain scans do the same work (docs/speed.md).
 
 `frame` is the border to XLA, `products` and `vectors` write loops for the processor's registers, `arithmetic` holds the

@@ -1,4 +1,4 @@
-"""Products, and the arithmetic of the gates between them, in loops that compile to vector instructions.
+"""The arithmetic of the gates, and short loops over rows, between the products of a step.
 
 The gates of a step lie side by side in one block (batch, 4 state) ``n | r | z | u`` of new value, reset, keep, and the
 state's share of the new value. It is filled with what the input and the biases give, then with the product of the

@@ -27,7 +27,7 @@ _DATA, _DIMENSIONS = 3, 5  # of a buffer
 _IS_METADATA = 1
 
 # All of "fast" but what forbids NaN and infinity: a step that diverged must be seen as such.
-FAST_MATH = {"contract", "arcp", "nsz", "reassoc"}
+FAST_MATH = ("contract", "arcp", "nsz", "reassoc")
 
 
 def _version() -> str:
@@ -55,7 +55,7 @@ def _kept() -> Iterator[None]:
 def jit(function: Callable) -> Callable:
     """Compile a function, and keep the result on disk."""
     with _kept():
-        return njit(inspect.unwrap(function), fastmath=FAST_MATH, error_model="numpy", cache=True)
+        return njit(inspect.unwrap(function), fastmath=set(FAST_MATH), error_model="numpy", cache=True)
 
 
 def handler(function: Callable) -> Any:

@@ -19,7 +19,7 @@ from numba.core import cgutils
 from numba.extending import get_cython_function_address, intrinsic
 
 from myodrive.learning.kernels.frame import jit
-from myodrive.learning.kernels.vectors import LANES
+from myodrive.learning.kernels.vectors import LANES, everywhere
 
 f4 = np.float32
 
@@ -52,7 +52,7 @@ def _write_tile(
 ) -> None:
     """One loop over the inner dimension; the tile is carried from turn to turn in registers."""
     integer, number = ir.IntType(64), ir.FloatType()
-    vector, lane = ir.VectorType(number, LANES), ir.IntType(32)
+    vector = ir.VectorType(number, LANES)
 
     def at(base: Any, offset: Any, kind: Any) -> Any:
         return builder.inttoptr(builder.add(base, builder.mul(offset, integer(4))), kind.as_pointer())
@@ -72,10 +72,9 @@ def _write_tile(
     after = {}
     for m in range(ROWS):
         x = builder.load(at(a, builder.add(builder.mul(i, a_step), builder.mul(integer(m), a_row)), number), align=4)
-        everywhere = builder.insert_element(vector(ir.Undefined), x, lane(0))
-        everywhere = builder.shuffle_vector(everywhere, vector(ir.Undefined), ir.VectorType(lane, LANES)([0] * LANES))
+        left = everywhere(builder, x)
         for v in range(n_register):
-            together = builder.fmul(everywhere, right[v], flags=["contract"])
+            together = builder.fmul(left, right[v], flags=["contract"])
             after[m, v] = builder.fadd(held[m, v], together, flags=["contract"])
     following = builder.add(i, integer(1))
     i.add_incoming(integer(0), entry)

@@ -7,7 +7,8 @@ a vector of them, and makes of it a loop over columns within one over rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import llvmlite.binding
@@ -16,10 +17,11 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from myodrive.learning.kernels.frame import FAST_MATH
+
 _features = llvmlite.binding.get_host_cpu_features()
 LANES = 16 if _features.get("avx512f") else 8 if _features.get("avx2") else 4  # numbers in a register
 
-FLAGS = ("contract", "arcp", "nsz", "reassoc")  # all of "fast" but what forbids NaN and infinity
 _INTEGER, _NUMBER = ir.IntType(64), ir.FloatType()
 
 
@@ -71,7 +73,7 @@ class Lanes:
 
     def _make(self, operation: str, a: Lanes | float, b: Lanes | float) -> Lanes:
         left, right = self._as_lanes(a).value, self._as_lanes(b).value
-        return Lanes(self.builder, getattr(self.builder, operation)(left, right, flags=FLAGS))
+        return Lanes(self.builder, getattr(self.builder, operation)(left, right, flags=FAST_MATH))
 
     def _as_lanes(self, x: Lanes | float) -> Lanes:
         if isinstance(x, Lanes):
@@ -117,30 +119,28 @@ def over_rows(body: Callable[..., None]) -> Any:
     return intrinsic(loop)
 
 
+def everywhere(builder: Any, number: Any) -> Any:
+    """A number in all places of a register."""
+    lane, vector = ir.IntType(32), ir.VectorType(_NUMBER, LANES)
+    nothing = vector(ir.Undefined)
+    first = builder.insert_element(nothing, number, lane(0))
+    return builder.shuffle_vector(first, nothing, ir.VectorType(lane, LANES)([0] * LANES))
+
+
 def _write_loops(
     builder: Any, body: Callable[..., None], n_row: Any, n_column: Any, number: Any, addresses: Any, distances: Any
 ) -> None:
     """For each row: whole registers of columns first, then the columns that are left one by one."""
     whole = builder.and_(n_column, _INTEGER(-LANES))
+    wide, single = Lanes(builder, everywhere(builder, number)), Lanes(builder, number)
+
+    def columns(as_lanes: Lanes, starts: Sequence[Any], column: Any) -> None:
+        body(as_lanes, *(Place(builder, as_lanes.value.type, start, column, n_column) for start in starts))
 
     def a_row(row: Any) -> None:
         starts = [builder.add(a, builder.mul(builder.mul(row, d), _INTEGER(4))) for a, d in zip(addresses, distances)]
-
-        def columns(kind: Any) -> Callable[[Any], None]:
-            def at(column: Any) -> None:
-                if isinstance(kind, ir.VectorType):
-                    first = builder.insert_element(kind(ir.Undefined), number, ir.IntType(32)(0))
-                    everywhere = builder.shuffle_vector(
-                        first, kind(ir.Undefined), ir.VectorType(ir.IntType(32), LANES)([0] * LANES)
-                    )
-                else:
-                    everywhere = number
-                body(Lanes(builder, everywhere), *(Place(builder, kind, s, column, n_column) for s in starts))
-
-            return at
-
-        _count(builder, _INTEGER(0), whole, LANES, columns(ir.VectorType(_NUMBER, LANES)))
-        _count(builder, whole, n_column, 1, columns(_NUMBER))
+        _count(builder, _INTEGER(0), whole, LANES, partial(columns, wide, starts))
+        _count(builder, whole, n_column, 1, partial(columns, single, starts))
 
     _count(builder, _INTEGER(0), n_row, 1, a_row)
 
