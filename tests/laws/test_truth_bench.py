@@ -42,6 +42,15 @@ class Box(Estimator):
         return Context(1.0, 1.0)
 
 
+class OtherDefaultConfig(BoxConfig):
+    cutoff_hz: float = 5.0
+
+
+class OtherDefault(Box):
+    method = ""
+    Config = OtherDefaultConfig
+
+
 class Broken(Estimator):
     method = "broken"
 
@@ -148,6 +157,9 @@ def test_a_run_takes_up_what_is_done_and_repeats_what_is_damaged(
     assert [s["r2"] for s in repeated.scores] == [s["r2"] for s in first.scores]
     run_truth_bench(methods=["low-pass"], settings={"low-pass": {"cutoff_hz": 3.0}}, **options)
     assert calls[5:] == ["low-pass"] * 2, "other options are another result"
+    monkeypatch.setattr(truth_bench, "estimators", lambda route: {"low-pass": OtherDefault})
+    run_truth_bench(methods=["low-pass"], **options)
+    assert calls[7:] == ["low-pass"] * 2, "another default is another result"
 
 
 def test_scores_of_other_methods_stay_in_the_folder(tmp_path: Path) -> None:

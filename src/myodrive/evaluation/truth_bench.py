@@ -270,7 +270,9 @@ def _about(case: Case, name: str, contender: Contender) -> dict[str, Any]:
 def _key(case: Case, contender: Contender) -> str:
     """Changes with whatever decides a score: the scenario, the options, the version."""
     scenario = SCENARIOS[case.scenario].model_dump(mode="json")
-    decides = [dataclasses.asdict(case), scenario, dataclasses.asdict(contender), versions()["myodrive"]]
+    cls = estimators("from_emg")[contender.method]
+    all_options = [cls(**candidate).config.model_dump(mode="json") for candidate in contender.candidates]
+    decides = [dataclasses.asdict(case), scenario, contender.method, all_options, versions()["myodrive"]]
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -273,13 +273,14 @@ def _key(
     """Changes with whatever decides a finding: the data, the options, the version."""
     data = [[data_hash(s) for s in r.signals.values()] for r in recordings]
     own = dataclasses.asdict(experiment)  # type: ignore[call-overload]
+    cls = None if method == TRUTH else estimators("from_emg")[method]
     decides = [
         data,
         experiment.name,
         own,
         list(experiment.measures),
         method,
-        candidates,
+        [cls(**options).config.model_dump(mode="json") for options in candidates] if cls else [],
         unseen,
         versions()["myodrive"],
     ]
