@@ -1,0 +1,298 @@
+"""Trials of a moving leg: what static optimisation says of it, and the muscle activity that really moved it.
+
+The two differ by what static optimisation cannot know. The setting is frozen: it was chosen with seeds from 1000 up, and
+refinements are judged on it, never tuned to it (`docs/truth.md`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Float
+from pydantic import BaseModel, ConfigDict
+from scipy.interpolate import PchipInterpolator
+from scipy.ndimage import gaussian_filter1d
+
+from myodrive.errors import OptionError
+from myodrive.from_simulation.muscle_problem import MuscleProblem
+from myodrive.from_simulation.static_optimization import solve_static_optimization
+from myodrive.muscles import recognise
+from myodrive.recording import Recording, Source, Study, make_events, make_signal
+from myodrive.truth import leg
+from myodrive.truth.electrodes import Electrode
+from myodrive.truth.scenarios import Scenario
+from myodrive.truth.simulate import CONTROL_HZ, EmgStreams, emg_of_activation
+
+RATE_HZ = 100.0  # of all signals but raw EMG
+RAW_HZ = 2000.0
+RESERVE = 1.0  # N m for one unit of control, as in `simulate.muscle_problem`
+FULL_VOLTS = 5e-4  # of the EMG at an activation of 1, root mean square
+NOISE_SIGMA_S = 0.03  # a Gaussian spectrum that has fallen by half (power) at 4.4 Hz
+TRACKING = 20.0  # so much dearer than effort is it to leave the co-contraction that was meant
+SNR_DB = 20.0  # of raw EMG
+
+Range = tuple[float, float]
+
+
+class LegSetting(BaseModel):
+    """How the leg moves, and all that makes its muscles' activity differ from static optimisation."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cadence_hz: Range = (0.5, 1.2)  # cycles per second, drawn per trial
+    load_n: Range = (20.0, 100.0)  # against the motion of the foot, drawn per trial
+    delay_s: Range = (0.14, 0.02)  # electromechanical, of the slowest and of the fastest trial
+    cocontraction: Range = (0.0, 0.8)  # share of the antagonists' activation: slow and unloaded, fast and loaded
+    rise_s: float = 0.03  # no muscle switches within a frame as static optimisation does: a Gaussian of this width
+    gain: Range = (0.4, 1.0)  # drawn per muscle, the same in all trials of a person
+    crosstalk: float = 0.1  # share of the next muscle's activity that is seen; falls by as much per muscle
+    torque_noise: float = 0.02  # of the moments that are known, relative to their standard deviation
+    emg_noise: float = 0.05  # of an envelope, relative to its root mean square
+
+
+LEG = LegSetting()
+UNDISTORTED = LegSetting(
+    delay_s=(0.0, 0.0),
+    cocontraction=(0.0, 0.0),
+    rise_s=0.0,
+    gain=(1.0, 1.0),
+    crosstalk=0.0,
+    torque_noise=0.0,
+    emg_noise=0.0,
+)
+
+# Of each joint's angle (rad): its mean, and size and phase of what repeats in every cycle.
+_MEAN = np.array(leg.REST_RAD)
+_SIZE = np.array([0.25, 0.35, 0.20])
+_PHASE = np.array([0.0, -1.0, 1.5])
+_RATIOS = {"cyclic": (1.0, 2.0, 0.37), "irregular": (1.0, 1.62, 0.37)}  # frequencies over the cadence
+_PARTS = (1.0, 0.15, 0.3)  # of the sizes
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """What is drawn for one trial."""
+
+    cadence_hz: float
+    load_n: float
+    frequencies_hz: Float[np.ndarray, " part"]
+    sizes: Float[np.ndarray, "part joint"]  # rad
+    phases: Float[np.ndarray, "part joint"]
+
+    def motion(self, time: Float[np.ndarray, " time"]) -> leg.Motion:
+        """A few sines, so that the motion is known at any instant, derivatives included."""
+        turn = 2 * np.pi * self.frequencies_hz[:, None]
+        angle = turn * time[:, None, None] + self.phases  # (time, part, joint)
+        return leg.Motion(
+            _MEAN + (self.sizes * np.sin(angle)).sum(axis=1),
+            (self.sizes * turn * np.cos(angle)).sum(axis=1),
+            -(self.sizes * turn**2 * np.sin(angle)).sum(axis=1),
+        )
+
+    def load(self, motion: leg.Motion) -> np.ndarray:
+        """The force on the ball of the foot (N): a pedal that pushes up, with a brake that fades out at rest."""
+        velocity = motion.follow(2, leg.BALL_OF_FOOT)[1]
+        return self.load_n * (1j - velocity / np.sqrt(np.abs(velocity) ** 2 + 0.2**2))
+
+    def problem(self, time: Float[np.ndarray, " time"]) -> MuscleProblem:
+        """What the muscles have to make at these instants."""
+        motion = self.motion(time)
+        lengths, arms = leg.muscle_geometry(motion)
+        speeds = -(motion.speed[:, None, :] @ arms)[:, 0]
+        return MuscleProblem(
+            muscles=leg.NAMES,
+            coordinates=leg.JOINTS,
+            time=time,
+            torques=leg.joint_torques(motion, self.load(motion)),
+            moment_arms=arms,
+            active_force=leg.hill_muscles().forces(lengths, speeds)[0],
+            reserves=np.full(len(leg.JOINTS), RESERVE),
+        )
+
+
+def simulate_trials(
+    seed: int,
+    n_trial: int = 40,
+    *,
+    duration_s: float = 10.0,
+    movement: Literal["cyclic", "irregular"] = "cyclic",
+    emg: Literal["envelope", "raw"] = "envelope",
+    setting: LegSetting = LEG,
+) -> Study:
+    """Trials of one person at varied speed and load: simulated activity, measured EMG, and the activity behind it.
+
+    The muscles' activity is what static optimisation makes of the moments, and besides: co-contraction that grows with
+    speed and load while the joints' moments stay as they are; an electromechanical delay, shorter the faster the
+    movement, by which it comes before the moments; a gain for each muscle; crosstalk. Gain and crosstalk belong to the
+    person, the others to the trial.
+
+    Parameters
+    ----------
+    seed : int
+        Of the person and of all trials. The first trials are the same whatever `n_trial` is.
+    n_trial : int
+    duration_s : float
+        Of each trial; at least 2 s.
+    movement : "cyclic" or "irregular"
+        Whether the frequencies of the movement are multiples of one, but for a slow change from cycle to cycle.
+    emg : "envelope" or "raw"
+        An envelope with a little noise at 100 Hz, or the EMG of motor units at 2 kHz.
+    setting : LegSetting
+
+    Returns
+    -------
+    Study
+        Each recording has ``simulated`` (plain static optimisation), ``emg`` (V) and ``activation`` (what the electrode
+        is to show, the truth), all (time, muscle); ``angles`` (deg), ``moments`` (N m), ``moment_arms`` (m) and
+        ``active_force`` (N), from which `muscle_problem` makes a `MuscleProblem`; events at the start of each cycle.
+        ``info["truth"]`` says what was drawn.
+
+    Raises
+    ------
+    OptionError
+        If an option has a value that makes no sense.
+    """
+    if n_trial < 1 or duration_s < 2 or movement not in _RATIOS or emg not in ("envelope", "raw"):
+        raise OptionError(
+            f"there is no way to simulate {n_trial} trials of {duration_s:g} s, movement '{movement}', EMG '{emg}'.",
+            remedy="At least one trial of 2 s; movement 'cyclic' or 'irregular'; emg 'envelope' or 'raw'.",
+        )
+    streams = np.random.SeedSequence(seed).spawn(1 + n_trial)
+    of_person = np.random.default_rng(streams[0])
+    gain = of_person.uniform(*setting.gain, len(leg.NAMES))
+    time = np.arange(round(duration_s * RATE_HZ)) / RATE_HZ
+    recordings = [
+        _record(draw_trial(movement, setting, np.random.default_rng(s)), time, gain, emg, setting, s)
+        for s in streams[1:]
+    ]
+    return Study(
+        [
+            r.replace(subject=f"simulated {seed}", movement=movement, repetition=str(k + 1))
+            for k, r in enumerate(recordings)
+        ],
+        name="leg",
+    )
+
+
+def draw_trial(movement: str, setting: LegSetting, rng: np.random.Generator) -> Trial:
+    """Speed, load, and the movement that goes with them."""
+    cadence = rng.uniform(*setting.cadence_hz)
+    parts = np.outer(_PARTS, _SIZE) * rng.uniform(0.7, 1.2, (len(_PARTS), len(_SIZE)))
+    phases = rng.uniform(0, 2 * np.pi, parts.shape)
+    phases[0] = _PHASE + rng.normal(0, 0.3, len(_PHASE))
+    return Trial(cadence, rng.uniform(*setting.load_n), cadence * np.array(_RATIOS[movement]), parts, phases)
+
+
+def true_activation(trial: Trial, time: Float[np.ndarray, " time"], share: float) -> Float[np.ndarray, "time muscle"]:
+    """Static optimisation with each muscle drawn towards a share of its antagonists' activity, at the same moments."""
+    problem = trial.problem(time)
+    plain = solve_static_optimization(problem).activations
+    if share == 0:
+        return plain.values
+    meant = plain.copy(data=np.clip(plain.values + share * plain.values @ opposition(), 0, 1))
+    return solve_static_optimization(problem, tracking=meant, tracking_weight=TRACKING).activations.values
+
+
+def opposition() -> Float[np.ndarray, "muscle muscle"]:
+    """How far two muscles pull against each other: minus the cosine between their moment arms at rest, or 0."""
+    rest = np.array([leg.REST_RAD])
+    arms = leg.muscle_geometry(leg.Motion(rest, 0 * rest, 0 * rest))[1][0]
+    directions = arms / np.linalg.norm(arms, axis=0)
+    return np.maximum(-directions.T @ directions, 0)
+
+
+# -- inside ----------------------------------------------------------------------------------------------------------
+
+
+def _record(
+    trial: Trial, time: np.ndarray, gain: np.ndarray, emg: str, setting: LegSetting, stream: np.random.SeedSequence
+) -> Recording:
+    for_torques, for_emg, *for_muscles = map(np.random.default_rng, stream.spawn(2 + gain.size))
+    speed = _place(trial.cadence_hz, setting.cadence_hz)
+    effort = (speed + _place(trial.load_n, setting.load_n)) / 2
+    delay_s, share = np.interp(speed, (0, 1), setting.delay_s), np.interp(effort, (0, 1), setting.cocontraction)
+    exact = trial.problem(time)
+    noise = _smooth_noise(exact.torques.shape, for_torques)
+    problem = dataclasses.replace(
+        exact, torques=exact.torques + setting.torque_noise * exact.torques.std(axis=0) * noise
+    )
+    beside = int(np.ceil(4 * setting.rise_s * RATE_HZ))  # so far does the Gaussian reach
+    around = np.arange(-beside, time.size + beside) / RATE_HZ + delay_s
+    activation = gaussian_filter1d(true_activation(trial, around, share), setting.rise_s * RATE_HZ, axis=0)
+    activation = gain * activation[beside : beside + time.size]
+    distance = np.abs(np.subtract.outer(np.arange(gain.size), np.arange(gain.size)))
+    activation = activation @ np.where(distance == 0, 1.0, setting.crosstalk**distance)
+    if emg == "raw":
+        measured, rate_hz = _raw(activation, time, for_emg, for_muscles), RAW_HZ
+    else:
+        noise = _smooth_noise(activation.shape, for_emg) * np.sqrt(np.mean(activation**2, axis=0))
+        measured, rate_hz = FULL_VOLTS * np.maximum(activation + setting.emg_noise * noise, 0), RATE_HZ
+    n_cycle = int(time[-1] * trial.cadence_hz) + 1
+    return Recording(
+        {
+            "simulated": _of_muscles(solve_static_optimization(problem).activations.values, RATE_HZ, "1"),
+            "emg": _of_muscles(measured, rate_hz, "V").assign_attrs(stage=emg),
+            "activation": _of_muscles(activation, RATE_HZ, "1"),
+            "active_force": _of_muscles(problem.active_force, RATE_HZ, "N"),
+            **_of_joints(trial.motion(time), problem),
+        },
+        events=make_events([(k / trial.cadence_hz, "cycle start", "right") for k in range(n_cycle)]),
+        source=Source(reader="simulate_trials"),
+        info={
+            "truth": {
+                "cadence_hz": trial.cadence_hz,
+                "load_n": trial.load_n,
+                "delay_s": float(delay_s),
+                "cocontraction": float(share),
+                "gain": gain.tolist(),
+                "setting": setting.model_dump(mode="json"),
+            }
+        },
+    )
+
+
+def _raw(
+    activation: np.ndarray, time: np.ndarray, rng: np.random.Generator, of_muscles: list[np.random.Generator]
+) -> np.ndarray:
+    """EMG of motor units; an activation of 1 has the same root mean square in all trials."""
+    control = np.arange(round(time.size * CONTROL_HZ / RATE_HZ)) / CONTROL_HZ
+    finer = PchipInterpolator(time, activation)(np.minimum(control, time[-1]))
+    maximum_mv = (1e3 * FULL_VOLTS, 1e3 * FULL_VOLTS)
+    scenario = Scenario(
+        name="leg", drive="gait", muscles=(), peak_activation=(0, 1), electrode=Electrode(maximum_mv=maximum_mv)
+    )
+    streams = EmgStreams(rng, rng, tuple(of_muscles))
+    return emg_of_activation(np.clip(finer, 0, 1), scenario, np.empty(0), streams, SNR_DB, RAW_HZ)[0]
+
+
+def _of_muscles(values: np.ndarray, rate_hz: float, units: str) -> xr.DataArray:
+    known = [recognise(name) for name in leg.NAMES]
+    signal = make_signal(values, ("time", "muscle"), {"muscle": leg.NAMES}, units=units, rate_hz=rate_hz)
+    return signal.assign_coords(name=("muscle", [k[0] for k in known]), side=("muscle", [k[1] for k in known]))
+
+
+def _of_joints(motion: leg.Motion, problem: MuscleProblem) -> dict[str, xr.DataArray]:
+    dims = ("time", "joint")
+    joints: dict[str, Sequence[str]] = {"joint": leg.JOINTS}
+    labels = {**joints, "muscle": leg.NAMES}
+    arms = make_signal(problem.moment_arms, (*dims, "muscle"), labels, units="m", rate_hz=RATE_HZ)
+    return {
+        "angles": make_signal(np.degrees(motion.angle), dims, joints, units="deg", rate_hz=RATE_HZ),
+        "moments": make_signal(problem.torques, dims, joints, units="N m", rate_hz=RATE_HZ),
+        "moment_arms": arms,
+    }
+
+
+def _smooth_noise(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """Gaussian noise of standard deviation 1 that a measurement after its low-pass still has."""
+    noise = gaussian_filter1d(rng.standard_normal(shape), NOISE_SIGMA_S * RATE_HZ, axis=0, mode="wrap")
+    return noise / noise.std(axis=0)
+
+
+def _place(value: float, within: Range) -> float:
+    """0 at the lower end of a range, 1 at the upper."""
+    return (value - within[0]) / (within[1] - within[0])
