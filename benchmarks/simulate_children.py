@@ -43,7 +43,9 @@ def one_trial(model: Path, child: Path, results: Path) -> dict[str, Any]:
     start, end = about["so_window"]
     (movement,) = child.glob(f"*/{results.name}.c3d")
     (static,) = (child / "Static").glob("*.c3d")
-    found = md.simulate(model, movement, static=static, mass_kg=about["mass"], start_s=start, end_s=end, optimize=False)
+    found = md.simulate(
+        model, movement, static=static, mass_kg=about["mass"], start_s=start, end_s=end, static_optimization="none"
+    )
     time = found["moments"].time.values
     joints = [f"{joint}_{about['side']}" for joint in JOINTS]
     angles = table(results / "ik.mot", joints, time)

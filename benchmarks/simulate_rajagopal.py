@@ -23,7 +23,7 @@ import xarray as xr
 import myodrive as md
 from myodrive.from_simulation.ground_forces import place_forces, read_forces, write_loads
 from myodrive.from_simulation.opensim import read_model
-from myodrive.from_simulation.steps import inverse_dynamics, static_optimization
+from myodrive.from_simulation.steps import inverse_dynamics, static_optimization_of_opensim
 from myodrive.io.opensim_tables import read_storage
 from myodrive.recording import Recording
 
@@ -86,7 +86,9 @@ def compare(folder: Path, trial: str, start_s: float, end_s: float) -> dict[str,
         signals = inverse_dynamics(model, angles, cutoff, when, loads)
         seconds["inverse dynamics and geometry"] = time.perf_counter() - began
         began = time.perf_counter()
-        theirs, failed = static_optimization(model, angles, cutoff, signals["moment_arms"], loads, Path(name))
+        theirs, failed = static_optimization_of_opensim(
+            model, angles, cutoff, signals["moment_arms"], loads, Path(name)
+        )
         seconds["OpenSim's static optimisation"] = time.perf_counter() - began
     began = time.perf_counter()
     chain = md.simulate(
@@ -97,7 +99,7 @@ def compare(folder: Path, trial: str, start_s: float, end_s: float) -> dict[str,
         accuracy=ACCURACY[trial],
         start_s=start_s,
         end_s=end_s,
-        optimize=False,
+        static_optimization="none",
     )
     seconds["from markers to moments and geometry"] = time.perf_counter() - began
     return {

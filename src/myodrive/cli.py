@@ -195,7 +195,12 @@ def demo(
 @app.command()
 def simulate(
     model: Annotated[Path, typer.Argument(help="An OpenSim model, .osim.")],
-    markers: Annotated[Path, typer.Option("--markers", help="The movement: .trc, or another file with markers.")],
+    markers: Annotated[
+        Path | None, typer.Option("--markers", help="The movement: .trc, .c3d or another file with markers.")
+    ] = None,
+    angles: Annotated[
+        Path | None, typer.Option("--angles", help="Instead of markers: the model's coordinates, .mot or .sto.")
+    ] = None,
     forces: Annotated[Path | None, typer.Option("--forces", help="Ground reactions: .mot or .sto.")] = None,
     static: Annotated[Path | None, typer.Option("--static", help="Standing still: scale the model from it.")] = None,
     mass_kg: Annotated[float | None, typer.Option("--mass-kg", help="Of the person; needed with --static.")] = None,
@@ -210,19 +215,25 @@ def simulate(
     force_on: Annotated[
         list[str] | None, typer.Option("--force-on", help="FORCE=BODY that it acts on; may be repeated.")
     ] = None,
+    static_optimization: Annotated[
+        str, typer.Option("--static-optimization", help="Who solves it: own, opensim (slow), or none.")
+    ] = "own",
     format_: Annotated[list[str] | None, typer.Option("--format", help="Beside NetCDF, each table as: sto.")] = None,
     out: Out = None,
 ) -> None:
-    """Simulate muscle activity from motion capture and forces with OpenSim, and keep every intermediate result."""
-    from myodrive.from_simulation.results import tell, write_simulation
+    """Simulate muscle activity from motion capture and forces with OpenSim; keep every intermediate result, and a report."""
+    from myodrive.from_simulation.results import check_target, tell, write_simulation
     from myodrive.from_simulation.simulate import simulate as run
+    from myodrive.reporting.simulation_page import render_simulation
 
-    folder = out or Path("myodrive-results") / f"simulated-{markers.name.split('.')[0]}"
+    movement = markers or angles or Path("nothing")
+    folder = check_target(out or Path("myodrive-results") / f"simulated-{movement.name.split('.')[0]}", format_ or [])
     with _progress() as step:
         recording = run(
             model,
             markers,
             forces,
+            angles=angles,
             static=static,
             mass_kg=mass_kg,
             cutoff_hz=cutoff_hz,
@@ -230,12 +241,13 @@ def simulate(
             end_s=end_s,
             marker_map=marker_map,
             force_on=_pairs(force_on, "--force-on", "FORCE=BODY", "f1=calcn_r"),
+            static_optimization=static_optimization,
             progress=step,
         )
-    written = write_simulation(recording, folder, formats=format_ or [])
+    written = write_simulation(recording, folder, formats=format_ or [], report=render_simulation(recording))
     for sentence in tell(recording):
         print(sentence)
-    print(f"wrote {written}")
+    print(f"report: {written / 'report.html'}")
 
 
 @bench.command("truth")

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from markupsafe import escape
 
 import myodrive as md
 import tiny_arm as arm
@@ -32,5 +33,9 @@ def test_one_command_simulates_and_says_what_it_matched(tmp_path: Path) -> None:
     assert recording.info["simulation"]["findings"]
     again = md.read(tmp_path / "results" / "simulated.sto")["simulated"]
     assert abs(again.values - recording["simulated"].values).max() < 1e-12
+    page = (tmp_path / "results" / "report.html").read_text(encoding="utf-8")
+    assert "How far to trust it" in page and "deltoid" in page and "A1" in page
+    assert all(escape(f["words"]) in page for f in recording.info["simulation"]["findings"])
+    assert "https://" not in page.replace("https://doi.org/", "")  # nothing is fetched
     wrong = subprocess.run([*command, "--cutoff-hz", "0"], cwd=tmp_path, capture_output=True, text=True, timeout=600)
     assert wrong.returncode == 2 and wrong.stderr.startswith("myodrive: --cutoff-hz: the cut-off must be above 0 Hz")

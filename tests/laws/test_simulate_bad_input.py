@@ -17,7 +17,7 @@ from myodrive.from_simulation import opensim
 from myodrive.from_simulation.ground_forces import ExternalForce, find_feet, place_forces, read_forces
 from myodrive.from_simulation.marker_map import LONGEST_GAP_S, fill_markers, match_markers, read_marker_maps
 from myodrive.io.child import Ended
-from myodrive.io.opensim_tables import write_trc
+from myodrive.io.opensim_tables import write_storage, write_trc
 from myodrive.recording import make_signal
 
 needs_opensim = pytest.mark.skipif(
@@ -48,6 +48,17 @@ def test_a_force_file_cut_in_its_header_is_named(folder: Path, tmp_path: Path) -
     cut = tmp_path / "cut.mot"
     cut.write_text("\n".join((folder / "force.mot").read_text().splitlines()[:3]), encoding="utf-8")
     assert "cut.mot: has no line 'endheader'" in refusal(folder, FileError, forces=cut)
+
+
+@needs_opensim
+def test_angles_cut_in_their_header_or_of_another_model_are_refused(folder: Path, tmp_path: Path) -> None:
+    angles = make_signal(arm.motion(arm.T)[:, :1], ("time", "joint"), {"joint": ["shoulder"]}, units="rad", time=arm.T)
+    table = write_storage(angles.rename("Coordinates"), tmp_path / "half.sto")
+    inputs = {"model": folder / "arm.osim", "markers": None, "angles": table, "start_s": None, "end_s": None}
+    said = refusal(folder, **inputs)
+    assert said.startswith("half.sto: ") and "no column for elbow" in said
+    table.write_text("\n".join(table.read_text().splitlines()[:3]), encoding="utf-8")
+    assert "half.sto: has no line 'endheader'" in refusal(folder, FileError, **inputs)
 
 
 @needs_opensim
@@ -219,11 +230,18 @@ def test_a_missing_package_says_what_to_install(tmp_path: Path, monkeypatch: pyt
         ({"cutoff_hz": 0.0}, "above 0 Hz"),
         ({"static": "standing.trc"}, "--mass-kg"),
         ({"mass_kg": 72000.0}, "no person's"),
+        ({"angles": "angles.mot"}, "both are given"),
+        ({"markers": None}, "neither is given"),
+        (
+            {"markers": None, "angles": "angles.mot", "static": "standing.trc", "mass_kg": 70.0},
+            "a model that is scaled",
+        ),
+        ({"static_optimization": "fast"}, "own, opensim or none, not 'fast'"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(options: dict[str, object], words: str) -> None:
     with pytest.raises(OptionError, match=words):
-        md.simulate("arm.osim", "moving.trc", **options)
+        md.simulate("arm.osim", **{"markers": "moving.trc"} | options)
 
 
 @needs_opensim

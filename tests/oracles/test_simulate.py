@@ -10,7 +10,9 @@ import pytest
 
 import myodrive as md
 import tiny_arm as arm
+from myodrive.from_simulation.results import tell
 from myodrive.from_simulation.steps import muscle_joints
+from myodrive.io.opensim_tables import write_storage
 from myodrive.recording import Recording
 
 pytestmark = pytest.mark.skipif(
@@ -49,7 +51,7 @@ def test_a_force_on_the_hand_adds_its_lever(folder: Path, alone: Recording) -> N
         folder / "moving.trc",
         folder / "force.mot",
         force_on={"hand_force": "fore"},
-        optimize=False,
+        static_optimization="none",
         **STRETCH,
     )
     difference = (pushed["moments"] - alone["moments"]).sel(joint=["shoulder", "elbow"])
@@ -86,6 +88,25 @@ def test_the_simulated_activity_makes_the_moments(alone: Recording) -> None:
     assert float(alone["simulated"].min()) >= 0.01 and float(alone["simulated"].max()) <= 1
 
 
+def test_our_static_optimisation_answers_as_opensims_own_tool(folder: Path, alone: Recording) -> None:
+    theirs = md.simulate(folder / "arm.osim", folder / "moving.trc", static_optimization="opensim", **STRETCH)
+    assert theirs["simulated"].dims == alone["simulated"].dims
+    # The tool stops at a tolerance of 1e-4, which leaves activations that cost next to nothing unsettled.
+    np.testing.assert_allclose(alone["simulated"].values, theirs["simulated"].values, atol=3e-3)
+    np.testing.assert_allclose(alone["reserves"].values, theirs["reserves"].values, atol=1e-3)
+    np.testing.assert_allclose(alone["muscle_forces"].values, theirs["muscle_forces"].values, atol=1.5)
+
+
+def test_from_its_own_angles_a_simulation_comes_out_the_same(folder: Path, alone: Recording, tmp_path: Path) -> None:
+    angles = md.simulate(folder / "arm.osim", folder / "moving.trc", static_optimization="none")["angles_unfiltered"]
+    table = write_storage(angles.rename("Coordinates"), tmp_path / "ik.mot")
+    again = md.simulate(folder / "arm.osim", angles=table, **STRETCH)
+    np.testing.assert_allclose(again["moments"].values, alone["moments"].values, atol=1e-3)
+    np.testing.assert_allclose(again["simulated"].values, alone["simulated"].values, atol=1e-3)
+    assert "markers" not in again and not again.info["simulation"]["markers"]
+    assert "no markers were followed" in tell(again)[0]
+
+
 def test_the_muscle_problem_holds_the_same_numbers(alone: Recording, tmp_path: Path) -> None:
     problem = md.muscle_problem(md.read(md.write(alone, tmp_path / "arm.nc")))
     assert problem.muscles == ("deltoid", "teres", "brachialis", "triceps", "biceps")
@@ -102,7 +123,7 @@ def test_scaling_finds_the_size_and_puts_the_markers_in_place(folder: Path, tmp_
         static=arm.markers(size=1.2, still=True),
         mass_kg=7.0,
         marker_map=own,
-        optimize=False,
+        static_optimization="none",
         **STRETCH,
     )
     said = larger.info["simulation"]["model"]
@@ -116,5 +137,5 @@ def test_scaling_finds_the_size_and_puts_the_markers_in_place(folder: Path, tmp_
 
 def test_nothing_is_left_in_the_working_folder(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    md.simulate(folder / "arm.osim", folder / "moving.trc", start_s=0.4, end_s=0.55, optimize=False)
+    md.simulate(folder / "arm.osim", folder / "moving.trc", start_s=0.4, end_s=0.55, static_optimization="none")
     assert [*tmp_path.iterdir()] == []

@@ -217,6 +217,19 @@ def inverse_kinematics(job: Job, arrays: Arrays) -> Answer:
     }
 
 
+def body_places(job: Job, arrays: Arrays) -> Answer:
+    """Where bodies are at given angles of the free coordinates, frame by frame."""
+    system = System(job["model"])
+    bodies = [system.model.getBodySet().get(b) for b in job["bodies"]]
+    still = np.zeros(len(job["coordinates"]))
+    index, places = speed_indices(system), np.empty((len(arrays["value"]), len(bodies), 3))
+    for k, values in enumerate(arrays["value"]):
+        pose(system, job["coordinates"], [values, still, still], index, system.state.getNU())
+        system.model.realizePosition(system.state)
+        places[k] = [vector(b.getPositionInGround(system.state)) for b in bodies]
+    return {}, {"places": places}
+
+
 # -- inverse dynamics and muscle geometry ----------------------------------------------------------------------------
 
 
@@ -373,7 +386,10 @@ def vector(v: Any) -> list[float]:
     return [v.get(i) for i in range(3)]
 
 
-TASKS = {f.__name__: f for f in (describe, marker_positions, scale, inverse_kinematics, dynamics, static_optimization)}
+TASKS = {
+    f.__name__: f
+    for f in (describe, marker_positions, scale, inverse_kinematics, body_places, dynamics, static_optimization)
+}
 
 
 if __name__ == "__main__":

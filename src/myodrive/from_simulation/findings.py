@@ -33,7 +33,7 @@ class Finding:
 
 
 def judge(
-    signals: Mapping[str, xr.DataArray], model: Model, largest_force_n: float, failed_frames: int | None
+    signals: Mapping[str, xr.DataArray], model: Model, largest_force_n: float, complaints: int = 0
 ) -> list[Finding]:
     """What the signals of a simulation say of its worth.
 
@@ -44,21 +44,15 @@ def judge(
     model : Model
     largest_force_n : float
         The largest external force; 0 without any.
-    failed_frames : int, optional
-        Complaints of the optimiser; None where it did not run.
+    complaints : int
+        Of OpenSim's optimiser.
     """
-    found = [*_markers(signals["marker_errors"]), *_residuals(signals["moments"], model, largest_force_n)]
+    found = _markers(signals["marker_errors"]) if "marker_errors" in signals else []
+    found += _residuals(signals["moments"], model, largest_force_n)
     if "simulated" in signals:
+        found += _failed(signals["simulated"], complaints)
         found += _reserves(signals["reserves"], signals["moments"], muscle_joints(signals["moment_arms"]))
         found += _saturated(signals["simulated"])
-    if failed_frames:
-        found.append(
-            Finding(
-                "failed frames", failed_frames, "1", False,
-                f"OpenSim's optimiser complained {failed_frames} times; it writes such frames like any other, and their "
-                "activations mean nothing.",
-            )
-        )  # fmt: skip
     return found
 
 
@@ -109,21 +103,45 @@ def _residuals(moments: xr.DataArray, model: Model, largest_force_n: float) -> l
     return found
 
 
+def _failed(activation: xr.DataArray, complaints: int) -> list[Finding]:
+    missing = int(activation.isnull().any("muscle").sum())
+    if not missing and not complaints:
+        return []
+    words = (
+        f"{missing} of {activation.sizes['time']} frames have no optimum that could be found; they are NaN."
+        if missing
+        else f"OpenSim's optimiser complained {complaints} times; it writes such frames like any other, and their "
+        "activations mean nothing."
+    )
+    return [Finding("failed frames", missing or complaints, "1", False, words)]
+
+
 def _reserves(reserves: xr.DataArray, moments: xr.DataArray, joints: list[str]) -> list[Finding]:
     """Of the joints that muscles act on; elsewhere there is nothing but the reserve."""
-    peak = abs(reserves.sel(joint=joints)).max("time")
-    moment = abs(moments.sel(joint=joints)).max("time")
     found = []
     for joint in joints:
-        used, largest = float(peak.sel(joint=joint)), float(moment.sel(joint=joint))
+        taken = abs(reserves.sel(joint=joint)).fillna(0.0)
+        used, largest = float(taken.max()), float(abs(moments.sel(joint=joint)).max())
         if used > RESERVE * max(largest, LEAST_MOMENT_NM):
+            at = float(taken.time[int(taken.values.argmax())])
             found.append(
                 Finding(
                     f"reserve of {joint}", used, "N m", False,
-                    f"The reserve of {joint} takes up to {used:.1f} of at most {largest:.1f} N m: the muscles of the model "
-                    "are too weak for this moment.",
+                    f"The reserve of {joint} takes up to {used:.1f} N m (at {at:.2f} s), beside a moment of at most "
+                    f"{largest:.1f} N m: the muscles of the model are too weak for it.",
                 )
             )  # fmt: skip
+    if not found:
+        share = max(
+            (float(abs(reserves.sel(joint=j)).max() / abs(moments.sel(joint=j)).max()) for j in joints), default=0.0
+        )
+        found.append(
+            Finding(
+                "reserves", share, "1", True,
+                f"The reserves take at most {100 * share:.1f} % of a joint's largest moment (usual is under "
+                f"{100 * RESERVE:.0f} %): the muscles make the moments.",
+            )
+        )  # fmt: skip
     return found
 
 

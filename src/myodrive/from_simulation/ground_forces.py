@@ -14,14 +14,14 @@ from jaxtyping import Float
 
 from myodrive.errors import OptionError, SignalError
 from myodrive.io.opensim_tables import read_storage, write_storage
-from myodrive.recording import Recording, make_signal
+from myodrive.recording import make_signal
 from myodrive.safe_write import safe_write_text
 
 GRAVITY = 9.81  # m/s²
 CONTACT = 0.05  # of body weight: a force above it touches
 LEAST_PEAK, LARGEST_PEAK = 0.2, 12.0  # of body weight; sprinting reaches 5
 UPRIGHT = 0.7  # least share of the force that is vertical while it touches
-FROM_MARKERS_M = 0.5  # farthest from all markers that a point of application may lie
+FROM_BODY_M = 0.5  # farthest from all markers that a point of application may lie
 METRES = 20.0  # a laboratory is smaller: coordinates beyond it are mm
 FROM_FOOT_M = 0.4  # farthest from the origin of the body that it acts on
 _AXES = "xyz"
@@ -58,9 +58,18 @@ def read_forces(path: str | Path) -> list[ExternalForce]:
     SignalError
         If it holds no such columns, or NaN where there should be a force.
     """
-    recording = read_storage(path)
-    where = Path(path).name
-    columns, time = _columns(recording)
+    return external_forces(next(iter(read_storage(path).signals.values())), Path(path).name)
+
+
+def external_forces(signal: xr.DataArray, where: str) -> list[ExternalForce]:
+    """The external forces in a signal of named columns, as `read_forces` finds them; `where` is for messages.
+
+    Raises
+    ------
+    SignalError
+        See `read_forces`.
+    """
+    columns, time = _columns(signal)
     stems = [c[:-2] for c in columns if c.endswith("vx") and all(f"{c[:-1]}{a}" in columns for a in _AXES)]
     found = [_one_force(stem, columns, time, where) for stem in stems]
     if not found:
@@ -94,21 +103,21 @@ def place_forces(
 
 
 def check_forces(
-    forces: Sequence[ExternalForce], markers: Float[np.ndarray, "time marker axis"], mass_kg: float, where: str
+    forces: Sequence[ExternalForce], body: Float[np.ndarray, "time point axis"], mass_kg: float, where: str
 ) -> None:
-    """Refuse forces in another unit or another frame than the markers.
+    """Refuse forces in another unit or another frame than the body, of which `body` are markers or places of its parts.
 
     Raises
     ------
     SignalError
         If the total force is a small or a large multiple of body weight, does not point upwards, or acts where no
-        marker is near.
+        part of the body is near.
     """
     weight = mass_kg * GRAVITY
     for force in forces:
         acts = force.touches(weight)
         if acts.any():
-            _check_points(force, acts, markers, where)
+            _check_points(force, acts, body, where)
     feet = [f for f in forces if not f.stated]  # a hand may push as it likes
     peak = max((float(np.linalg.norm(f.force, axis=1).max()) for f in feet), default=weight) / weight
     if not LEAST_PEAK <= peak <= LARGEST_PEAK:
@@ -161,7 +170,7 @@ def find_feet(
             why = (
                 f"It is {distance[nearest]:.2f} m from {nearest}: left and right are probably exchanged."
                 if swapped
-                else "Markers and forces are probably not in one frame, or not on one clock."
+                else "Motion and forces are probably not in one frame, or not on one clock."
             )
             raise SignalError(
                 f"the force '{force.name}' acts {distance[body]:.2f} m from {body} while it touches. {why}",
@@ -203,8 +212,7 @@ def write_loads(forces: Sequence[ExternalForce], folder: Path) -> Path | None:
 # -- inside ----------------------------------------------------------------------------------------------------------
 
 
-def _columns(recording: Recording) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    signal = next(iter(recording.signals.values()))
+def _columns(signal: xr.DataArray) -> tuple[dict[str, np.ndarray], np.ndarray]:
     return {str(c): signal.values[:, i].astype(float) for i, c in enumerate(signal[signal.dims[1]].values)}, (
         signal.time.values
     )
@@ -249,23 +257,23 @@ def _check_direction(force: ExternalForce, acts: np.ndarray, where: str) -> None
     raise SignalError(f"the force '{force.name}' {what}.", where=where, remedy=remedy)
 
 
-def _check_points(force: ExternalForce, acts: np.ndarray, markers: np.ndarray, where: str) -> None:
-    low, high = np.nanmin(markers, axis=(0, 1)), np.nanmax(markers, axis=(0, 1))
+def _check_points(force: ExternalForce, acts: np.ndarray, body: np.ndarray, where: str) -> None:
+    low, high = np.nanmin(body, axis=(0, 1)), np.nanmax(body, axis=(0, 1))
 
     def outside(points: np.ndarray) -> float:
         return float(np.median(np.max(np.maximum(low - points, points - high), axis=1)))
 
     points = force.point[acts]
-    if outside(points) <= FROM_MARKERS_M:
+    if outside(points) <= FROM_BODY_M:
         return
-    if outside(points / 1000.0) <= FROM_MARKERS_M and np.median(np.abs(points)) > METRES:
+    if outside(points / 1000.0) <= FROM_BODY_M and np.median(np.abs(points)) > METRES:
         what, remedy = "its points of application are in mm", "Give them in m, and torques in N m."
     else:
         what = "markers and forces are not in one frame"
         remedy = "Turn and shift both into OpenSim's frame: x forwards, y up, z to the right, one origin."
     middle = ", ".join(f"{v:.3g}" for v in np.median(points, axis=0))
     raise SignalError(
-        f"the force '{force.name}' acts at ({middle}) m, {outside(points):.3g} m away from all markers: {what}.",
+        f"the force '{force.name}' acts at ({middle}) m, {outside(points):.3g} m away from the body: {what}.",
         where=where,
         remedy=remedy,
     )

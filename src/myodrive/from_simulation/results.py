@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from myodrive.errors import OptionError
 from myodrive.io.files import write
 from myodrive.io.opensim_tables import write_storage, write_trc
 from myodrive.recording import Recording
-from myodrive.safe_write import safe_write_folder
+from myodrive.safe_write import safe_write_folder, safe_write_text
 
 _TABLES = {  # signal: the suffix of its file; OpenSim calls motion and ground reactions .mot
     "angles": "mot", "forces": "mot", "moments": "sto", "muscle_lengths": "sto", "muscle_velocities": "sto",
@@ -18,40 +19,74 @@ _TABLES = {  # signal: the suffix of its file; OpenSim calls motion and ground r
 FORMATS = ("sto",)
 
 
-def write_simulation(recording: Recording, folder: str | Path, *, formats: Sequence[str] = ()) -> Path:
-    """Write ``simulated.nc`` with every signal; with the format ``sto`` also each table as OpenSim reads it.
+def write_simulation(
+    recording: Recording, folder: str | Path, *, formats: Sequence[str] = (), report: str = ""
+) -> Path:
+    """Write ``simulated.nc`` with every signal, and the page of its report, if given, as ``report.html``.
+
+    With the format ``sto`` also each table as OpenSim reads it.
 
     Raises
     ------
     OptionError
-        If there is no such format.
+        See `check_target`.
     FileError
-        If the folder cannot be written, or holds something else.
+        If the folder cannot be written.
     """
-    unknown = [f for f in formats if f not in FORMATS]
-    if unknown:
-        raise OptionError(f"there is no format '{unknown[0]}' here.", where="--format", remedy="It can be sto.")
-    folder = Path(folder)
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / "simulated.nc").is_file():
-        raise OptionError(
-            "the folder holds something else, which would be replaced.", where=str(folder), remedy="Choose another."
-        )
+    folder = check_target(folder, formats)
 
     def fill(temporary: Path) -> None:
         write(recording, temporary / "simulated.nc")
+        if report:
+            safe_write_text(temporary / "report.html", report)
         for name, suffix in _TABLES.items() if formats else ():
             if name in recording:
                 write_storage(recording, temporary / f"{name}.{suffix}", signal=name)
-        if formats:
+        if formats and "markers" in recording:
             write_trc(recording, temporary / "markers.trc")
 
     return safe_write_folder(folder, fill)
 
 
+def check_target(folder: str | Path, formats: Sequence[str] = ()) -> Path:
+    """The folder, if a simulation may be written there: to be asked before minutes are spent on it.
+
+    Raises
+    ------
+    OptionError
+        If there is no such format, or the folder holds what no earlier simulation wrote.
+    """
+    unknown = [f for f in formats if f not in FORMATS]
+    if unknown:
+        raise OptionError(f"there is no format '{unknown[0]}' here.", where="--format", remedy="It can be sto.")
+    folder = Path(folder)
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / "simulated.nc").is_file()):
+        raise OptionError(
+            "the folder holds something else, which would be replaced.", where=str(folder), remedy="Choose another."
+        )
+    return folder
+
+
 def tell(recording: Recording) -> list[str]:
     """What was matched, what was not, what that costs, and every finding, in sentences."""
+    findings = recording.info["simulation"]["findings"]
+    return inputs(recording) + [f"{'ok   ' if f['good'] else 'CHECK'} {f['words']}" for f in findings]
+
+
+def inputs(recording: Recording) -> list[str]:
+    """Which markers and forces went in, which did not, and what that costs."""
     said = recording.info["simulation"]
     markers = said["markers"]
+    lines = _of_markers(markers) if markers else ["The angles were given, so no markers were followed."]
+    acts = {name: body for name, body in said["forces"].items() if body}
+    if acts:
+        lines.append("Forces: " + ", ".join(f"{name} acts on {body}" for name, body in acts.items()) + ".")
+    else:
+        lines.append("No forces from outside: the moments hold only where nothing else touches the body.")
+    return lines
+
+
+def _of_markers(markers: Mapping[str, Any]) -> list[str]:
     lines = [
         f"{len(markers['used'])} markers matched with the map '{markers['map']}': "
         + ", ".join(label if label == m else f"{label}={m}" for label, m in markers["used"].items())
@@ -64,10 +99,4 @@ def tell(recording: Recording) -> list[str]:
     ):
         if markers[key]:
             lines.append(f"{words.capitalize()}: {', '.join(markers[key])}.")
-    lines += [f"Marker {label} was {done}." for label, done in markers["gaps"].items()]
-    acts = {name: body for name, body in said["forces"].items() if body}
-    if acts:
-        lines.append("Forces: " + ", ".join(f"{name} acts on {body}" for name, body in acts.items()) + ".")
-    else:
-        lines.append("No forces from outside: the moments hold only where nothing else touches the body.")
-    return lines + [f"{'ok   ' if f['good'] else 'CHECK'} {f['words']}" for f in said["findings"]]
+    return lines + [f"Marker {label} was {done}." for label, done in markers["gaps"].items()]

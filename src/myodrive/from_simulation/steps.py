@@ -73,14 +73,21 @@ def inverse_kinematics(
     errors = make_signal(
         done.arrays["errors"], ("time", "marker"), {"marker": done.answer["markers"]}, units="m", time=time
     )
-    places = make_signal(
-        done.arrays["places"],
-        ("time", "body", "axis"),
-        {"body": list(bodies), "axis": ["x", "y", "z"]},
-        units="m",
-        time=time,
-    )
+    places = _over_bodies(done.arrays["places"], bodies, time)
     return {"angles_unfiltered": angles, "marker_errors": errors, "places": places}
+
+
+def body_places(model: Model, angles: xr.DataArray, bodies: Sequence[str]) -> xr.DataArray:
+    """Where the origins of bodies are (time, body, axis) in m, at angles of all free coordinates in rad and m."""
+    time = angles.time.values
+    done = run_opensim(
+        "body_places",
+        model.path,
+        {"coordinates": [str(j) for j in angles.joint.values], "bodies": list(bodies)},
+        {"value": angles.values},
+        time_limit_s=STARTING_S + _DYNAMICS_S * time.size,
+    )
+    return _over_bodies(done.arrays["places"], bodies, time)
 
 
 def inverse_dynamics(
@@ -138,7 +145,7 @@ def inverse_dynamics(
     return signals
 
 
-def static_optimization(
+def static_optimization_of_opensim(
     model: Model, angles: xr.DataArray, cutoff_hz: float, moment_arms: xr.DataArray, loads: Path | None, folder: Path
 ) -> tuple[dict[str, xr.DataArray], int]:
     """OpenSim's own static optimisation of the same motion, at the times of the moment arms.
@@ -229,6 +236,11 @@ def _over_joints(values: np.ndarray, names: Sequence[str], model: Model, time: n
     unit = {c.name: c.units for c in model.coordinates}
     signal = make_signal(values, ("time", "joint"), {"joint": list(names)}, units="mixed", time=time)
     return signal.assign_coords(unit=("joint", [unit[n] for n in names]))
+
+
+def _over_bodies(places: np.ndarray, bodies: Sequence[str], time: np.ndarray) -> xr.DataArray:
+    axes = ["x", "y", "z"]
+    return make_signal(places, ("time", "body", "axis"), {"body": list(bodies), "axis": axes}, units="m", time=time)
 
 
 def _table(files: Mapping[str, bytes], name: str, folder: Path) -> xr.DataArray:
