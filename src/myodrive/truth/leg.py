@@ -64,6 +64,19 @@ MUSCLES = (
     Muscle("tibant_r", 1500.0, 0.07, ((1, 0.02 - 0.20j), (1, 0.035 - 0.39j), (2, 0.07 - 0.02j))),
 )
 NAMES = tuple(m.name for m in MUSCLES)
+MARKERS = {  # (body, place in its frame and to the right of the plane, m), named as in the shipped map "rajagopal"
+    "R.ASIS": (PELVIS, 0.08 + 0.09j, 0.05),
+    "R.PSIS": (PELVIS, -0.11 + 0.08j, -0.02),
+    "R.TH1": (0, 0.06 - 0.15j, 0.06),
+    "R.TH2": (0, -0.04 - 0.28j, 0.07),
+    "R.Knee": (0, 0.0 - 0.42j, 0.06),
+    "R.SH1": (1, 0.05 - 0.12j, 0.05),
+    "R.SH2": (1, 0.0 - 0.27j, 0.06),
+    "R.Ankle": (1, 0.0 - 0.43j, 0.04),
+    "R.Heel": (2, -0.06 - 0.03j, 0.0),
+    "R.MT5": (2, 0.11 - 0.03j, 0.05),
+    "R.Toe": (2, 0.18 - 0.02j, 0.0),
+}
 REST_RAD = (0.3, -0.7, 0.05)  # the pose in which every fibre has its optimal length
 MAX_SPEED = 10.0  # optimal lengths per second
 
@@ -124,6 +137,13 @@ def muscle_geometry(
     return lengths, arms
 
 
+def marker_places(motion: Motion) -> Float[np.ndarray, "time marker axis"]:
+    """Where the markers are, m."""
+    places = np.stack([motion.follow(body, point)[0] for body, point, _ in MARKERS.values()], axis=1)
+    beside = np.broadcast_to([z for *_, z in MARKERS.values()], places.shape)
+    return np.stack([places.real, places.imag, beside], axis=2)
+
+
 @cache
 def hill_muscles() -> HillMuscles:
     """The muscles' parameters, with the force-length and force-velocity curves of De Groote et al. (2016).
@@ -154,7 +174,7 @@ def _active_force(length: np.ndarray) -> np.ndarray:
         (0.1, 1.0, 0.353553390593274, 0.0),
     )
     with np.errstate(divide="ignore"):
-        return sum(a * np.exp(-0.5 * ((length - b) / (c + d * length)) ** 2) for a, b, c, d in bells)
+        return np.sum([a * np.exp(-0.5 * ((length - b) / (c + d * length)) ** 2) for a, b, c, d in bells], axis=0)
 
 
 def _force_at_speed(speed: np.ndarray) -> np.ndarray:

@@ -148,7 +148,8 @@ def simulate_trials(
     Study
         Each recording has ``simulated`` (plain static optimisation), ``emg`` (V) and ``activation`` (what the electrode
         is to show, the truth), all (time, muscle); ``angles`` (deg), ``moments`` (N m), ``moment_arms`` (m) and
-        ``active_force`` (N), from which `muscle_problem` makes a `MuscleProblem`; events at the start of each cycle.
+        ``active_force`` (N), from which `muscle_problem` makes a `MuscleProblem`; ``markers`` (mm) and ``forces`` (on the
+        foot, as OpenSim reads them; `leg_opensim` writes both); events at the start of each cycle.
         ``info["truth"]`` says what was drawn.
 
     Raises
@@ -220,10 +221,7 @@ def _record(
     problem = dataclasses.replace(
         exact, torques=exact.torques + setting.torque_noise * exact.torques.std(axis=0) * noise
     )
-    beside = int(np.ceil(4 * setting.rise_s * RATE_HZ))  # so far does the Gaussian reach
-    around = np.arange(-beside, time.size + beside) / RATE_HZ + delay_s
-    activation = gaussian_filter1d(true_activation(trial, around, share), setting.rise_s * RATE_HZ, axis=0)
-    activation = gain * activation[beside : beside + time.size]
+    activation = gain * _without_switching(trial, time + delay_s, share, setting.rise_s)
     distance = np.abs(np.subtract.outer(np.arange(gain.size), np.arange(gain.size)))
     activation = activation @ np.where(distance == 0, 1.0, setting.crosstalk**distance)
     if emg == "raw":
@@ -239,6 +237,7 @@ def _record(
             "activation": _of_muscles(activation, RATE_HZ, "1"),
             "active_force": _of_muscles(problem.active_force, RATE_HZ, "N"),
             **_of_joints(trial.motion(time), problem),
+            **_of_laboratory(trial, time),
         },
         events=make_events([(k / trial.cadence_hz, "cycle start", "right") for k in range(n_cycle)]),
         source=Source(reader="simulate_trials"),
@@ -253,6 +252,15 @@ def _record(
             }
         },
     )
+
+
+def _without_switching(trial: Trial, time: np.ndarray, share: float, rise_s: float) -> np.ndarray:
+    if rise_s == 0:
+        return true_activation(trial, time, share)
+    beside = np.arange(1, np.ceil(4 * rise_s * RATE_HZ) + 1) / RATE_HZ  # so far does the Gaussian reach
+    around = np.r_[time[0] - beside[::-1], time, time[-1] + beside]
+    smooth = gaussian_filter1d(true_activation(trial, around, share), rise_s * RATE_HZ, axis=0)
+    return smooth[beside.size : -beside.size]
 
 
 def _raw(
@@ -285,6 +293,22 @@ def _of_joints(motion: leg.Motion, problem: MuscleProblem) -> dict[str, xr.DataA
         "moments": make_signal(problem.torques, dims, joints, units="N m", rate_hz=RATE_HZ),
         "moment_arms": arms,
     }
+
+
+def _of_laboratory(trial: Trial, time: np.ndarray) -> dict[str, xr.DataArray]:
+    """What cameras and a force plate would give."""
+    motion = trial.motion(time)
+    force, point = trial.load(motion), motion.follow(2, leg.BALL_OF_FOOT)[0]
+    nothing = np.zeros(time.size)
+    table = [force.real, force.imag, nothing, point.real, point.imag, nothing, nothing, nothing, nothing]
+    channels = [f"foot_force_{part}{axis}" for part in "vp" for axis in "xyz"] + [f"foot_torque_{a}" for a in "xyz"]
+    labels: dict[str, Sequence[str]] = {"marker": [*leg.MARKERS], "axis": ["x", "y", "z"]}
+    markers = make_signal(1e3 * leg.marker_places(motion), ("time", *labels), labels, units="mm", rate_hz=RATE_HZ)
+    forces = make_signal(
+        np.column_stack(table), ("time", "channel"), {"channel": channels}, units="mixed", rate_hz=RATE_HZ
+    )
+    units = ["N"] * 3 + ["m"] * 3 + ["N m"] * 3
+    return {"markers": markers, "forces": forces.assign_coords(unit=("channel", units))}
 
 
 def _smooth_noise(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
