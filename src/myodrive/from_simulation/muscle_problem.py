@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,8 @@ class MuscleProblem:
     reserves : array (coordinate,)
         Generalised force of the reserve actuator of each coordinate for one unit of control; positive. OpenSim's
         "optimal force" of a reserve.
+    untrusted : mapping of str to str, optional
+        Muscle: why what is said of it here is not to be trusted. It takes part all the same, and the solution names it.
 
     Raises
     ------
@@ -69,6 +71,7 @@ class MuscleProblem:
     active_force: np.ndarray
     passive_force: np.ndarray = None  # type: ignore[assignment]  # zeros by then
     reserves: np.ndarray
+    untrusted: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for kind in ("muscles", "coordinates"):
@@ -89,6 +92,9 @@ class MuscleProblem:
                 )
             object.__setattr__(self, name, values)
             self._check_values(name)
+        strange = [m for m in self.untrusted if m not in self.muscles]
+        if strange:
+            raise SignalError(f"'untrusted' of a muscle problem names {', '.join(strange)}, which is not in it.")
 
     def _check_values(self, name: str) -> None:
         values = getattr(self, name)
@@ -127,6 +133,7 @@ class MuscleProblem:
         return xr.Dataset(
             {name: (dims, getattr(self, name), {"units": unit}) for name, (dims, unit) in _ARRAYS.items()},
             coords={"time": self.time, "coordinate": list(self.coordinates), "muscle": list(self.muscles)},
+            attrs={"untrusted": json.dumps(dict(self.untrusted))},
         )
 
     @classmethod
@@ -155,6 +162,7 @@ class MuscleProblem:
             muscles=tuple(map(str, dataset["muscle"].values)),
             coordinates=tuple(map(str, dataset["coordinate"].values)),
             time=dataset["time"].values,
+            untrusted=json.loads(dataset.attrs.get("untrusted", "{}")),
             **arrays,
         )
 
@@ -195,7 +203,8 @@ class MuscleProblem:
         return problem
 
     def _sha256(self) -> str:
-        digest = hashlib.sha256(json.dumps([self.muscles, self.coordinates]).encode("utf-8"))
+        names = [self.muscles, self.coordinates, *([dict(self.untrusted)] if self.untrusted else [])]
+        digest = hashlib.sha256(json.dumps(names).encode("utf-8"))
         for values in (self.time, *(getattr(self, name) for name in _ARRAYS)):
             digest.update(values.tobytes())
         return digest.hexdigest()

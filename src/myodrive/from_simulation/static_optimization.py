@@ -80,8 +80,8 @@ class StaticOptimizationResult:
 
     @property
     def messages(self) -> list[str]:
-        """What a reader must know, in sentences: frames left out, reserves in use, muscles at their bound."""
-        return [*self._frames_left_out(), *self._shortfalls(), *self._saturations()]
+        """What a reader must know, in sentences: frames left out, untrusted muscles, reserves, muscles at their bound."""
+        return [*self._frames_left_out(), *self._untrusted(), *self._shortfalls(), *self._saturations()]
 
     def to_activation(self) -> Activation:
         """As the result that every route ends in. An activation of 1 is the model's own maximum."""
@@ -101,6 +101,11 @@ class StaticOptimizationResult:
                 times = ", ".join(f"{t:g}" for t in self.problem.time[which][:5]) + (", …" if which.sum() > 5 else "")
                 sentences.append(f"{which.sum()} of {which.size} frames are {what} and NaN in the result: {times} s.")
         return sentences
+
+    def _untrusted(self) -> list[str]:
+        reasons = dict.fromkeys(self.problem.untrusted.values())
+        named = {why: [m for m, reason in self.problem.untrusted.items() if reason == why] for why in reasons}
+        return [f"Not to be trusted, {', '.join(muscles)}: {why}." for why, muscles in named.items()]
 
     def _shortfalls(self) -> list[str]:
         crossed = (np.abs(self.problem.moment_arms) > 0).any(axis=(0, 2))  # NaN is not

@@ -1,0 +1,297 @@
+"""Legs and right arm of the package myo-sim in MuJoCo, with what their conversion from OpenSim got wrong put right.
+
+The legs (80 muscles) are those of Rajagopal et al. (2016, 10.1109/TBME.2016.2586891), the arm (63 muscles) that of Saul
+et al. (2015, 10.1080/10255842.2014.916698) with a hand. Each repair is one function below, says what was wrong, and has
+a test that fails without it. What could not be repaired is named in `UNTRUSTED`; ``docs/mujoco.md`` has the measurements.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from myodrive.errors import MissingExtraError, OptionError
+
+# OpenSim's ground (x forwards, y up, z to the right) in MuJoCo's world, in which z is up and the models face along -y.
+FROM_OPENSIM: Float[np.ndarray, "3 3"] = np.array([[0.0, 0.0, -1.0], [-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+MODEL_MASS_KG, MODEL_HEIGHT_M = 75.3, 1.70  # of the person of both models
+PELVIS_JOINTS = ("pelvis_tx", "pelvis_ty", "pelvis_tz", "pelvis_tilt", "pelvis_list", "pelvis_rotation")
+
+_NAMES = {"legs": "myolegs", "arm": "myoarm_r"}  # here: in myo-sim
+_KNEE_IN_TIBIA_M = (-0.00808954, -0.0035348, -0.00148474)  # right; Rajagopal2016.osim, walker_knee_r
+_TISSUE = 1050.0  # kg/m³
+_DOUBLED = ("INFSP", "TMIN")
+_POSES = 400  # drawn over the ranges of the joints, for a muscle's longest and shortest path
+
+_PATH = "its path lost a wrapping surface in the conversion"
+_ARMS = "its moment arms at the shoulder are off by more than a centimetre"
+_FORCE = "its force differs from the original's by a third or more"
+UNTRUSTED: dict[str, dict[str, str]] = {
+    "legs": {
+        **{f"{m}_{side}": _PATH for side in "rl" for m in ("psoas", "iliacus", "glmax1", "glmax2")},
+        **{f"{m}_{side}": _FORCE for side in "rl" for m in ("semimem", "recfem", "vasmed", "tfl")},
+    },
+    "arm": {
+        **dict.fromkeys(("DELT2", "DELT3", "PECM1", "PECM3", "TRIlong"), _ARMS),
+        "LAT1": "it came without any force, and its fibre length was only estimated again",
+    },
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Coupling:
+    """A joint that follows another: value = polynomial(value of the other), lowest power first."""
+
+    joint: str
+    follows: str
+    polynomial: Float[np.ndarray, "5"]
+
+
+@dataclasses.dataclass(frozen=True)
+class MujocoModel:
+    """A repaired model: of every joint one number, in rad or m."""
+
+    name: str
+    compiled: Any  # mujoco.MjModel
+    place: dict[str, int]  # joint: its place among qpos, qvel and qacc, which is one and the same
+    couplings: tuple[Coupling, ...]
+    muscles: tuple[str, ...]
+    untrusted: dict[str, str]  # muscle: why
+
+    @property
+    def joints(self) -> list[str]:
+        """Joints that follow no other."""
+        followers = {c.joint for c in self.couplings}
+        return [j for j in self.place if j not in followers]
+
+    @property
+    def bodies(self) -> list[str]:
+        """Names of the bodies."""
+        return [self.compiled.body(i).name for i in range(1, self.compiled.nbody)]
+
+
+def load_mujoco_model(
+    name: str,
+    *,
+    mass_kg: float = MODEL_MASS_KG,
+    height_m: float = MODEL_HEIGHT_M,
+    load_kg: Mapping[str, float] | None = None,
+) -> MujocoModel:
+    """A model of the wheel of myo-sim, repaired, of a person's size.
+
+    Parameters
+    ----------
+    name : "legs" or "arm"
+    mass_kg, height_m : float
+        Of the person: all lengths grow with the height, all masses with the mass, strength with neither.
+    load_kg : dict, optional
+        Body: what it carries at its centre of mass.
+
+    Raises
+    ------
+    MissingExtraError
+        If `mujoco` or `myo-sim` is not installed.
+    OptionError
+        If there is no such model or body, or a size is no person's.
+    """
+    _check_size(mass_kg, height_m)
+    model = compile_as_shipped(name, movable=True)
+    for repair in REPAIRS:
+        repair(model)
+    resize(model, mass_kg, height_m)
+    names = [model.body(i).name for i in range(1, model.nbody)]
+    for body, kg in (load_kg or {}).items():
+        if body not in names:
+            raise OptionError(f"there is no body '{body}' in the {name}.", remedy=f"It can be {', '.join(names)}.")
+        model.body_mass[model.body(body).id] += kg
+    place = {model.joint(i).name: int(model.jnt_dofadr[i]) for i in range(model.njnt)}
+    muscles = tuple(model.actuator(i).name for i in range(model.nu))
+    return MujocoModel(name, model, place, find_couplings(model), muscles, UNTRUSTED[name])
+
+
+def compile_as_shipped(name: str, *, movable: bool = False) -> Any:
+    """The compiled model as myo-sim has it; `movable` gives the pelvis the six joints that OpenSim has.
+
+    Raises
+    ------
+    MissingExtraError, OptionError
+        See `load_mujoco_model`.
+    """
+    if name not in _NAMES:
+        raise OptionError(f"there is no model '{name}'.", where="model", remedy=f"It can be {' or '.join(_NAMES)}.")
+    with _quiet_myo_sim() as myo_sim:
+        spec = myo_sim.load_spec(_NAMES[name])
+        if movable and name == "legs":
+            _give_pelvis_joints(spec)
+        return spec.compile()
+
+
+def find_couplings(model: Any) -> tuple[Coupling, ...]:
+    """The joints that equality constraints tie to others."""
+    import mujoco
+
+    tied = np.flatnonzero((model.eq_type == mujoco.mjtEq.mjEQ_JOINT) & model.eq_active0.astype(bool))
+    return tuple(
+        Coupling(
+            model.joint(model.eq_obj1id[i]).name, model.joint(model.eq_obj2id[i]).name, model.eq_data[i, :5].copy()
+        )
+        for i in tied
+    )
+
+
+def resize(model: Any, mass_kg: float, height_m: float) -> None:
+    """Change every length by the same factor, and every mass by the same factor."""
+    import mujoco
+
+    longer, heavier = height_m / MODEL_HEIGHT_M, mass_kg / MODEL_MASS_KG
+    lengths = ("body_pos", "body_ipos", "jnt_pos", "geom_pos", "geom_size", "site_pos", "site_size")
+    for name in (*lengths, "actuator_lengthrange"):
+        getattr(model, name)[:] *= longer
+    model.body_mass[:] *= heavier
+    model.body_inertia[:] *= heavier * longer**2
+    slides = model.jnt_type == mujoco.mjtJoint.mjJNT_SLIDE
+    tied = model.eq_type == mujoco.mjtEq.mjEQ_JOINT
+    model.eq_data[tied & slides[np.where(tied, model.eq_obj1id, 0)], :5] *= longer
+
+
+# -- repairs, each of a compiled model -------------------------------------------------------------------------------
+
+
+def centre_knees(model: Any) -> None:
+    """The knee turned about the origin of the tibia, 8 mm behind and below the joint centre of the original.
+
+    All knee moment arms were wrong by that: 8 mm for the hamstrings, 5 mm for the quadriceps.
+    """
+    for i in range(model.njnt):
+        name = model.joint(i).name
+        if name.startswith("knee_angle") and "beta" not in name:
+            model.jnt_pos[i] = np.array(_KNEE_IN_TIBIA_M) * (1, 1, 1 if name.endswith("_r") else -1)
+
+
+def straighten_pelvis(model: Any) -> None:
+    """The rounded numbers of the pelvis' orientation tilted it by a tenth of a degree."""
+    for i in range(model.nbody):
+        if model.body(i).name == "pelvis":
+            model.body_quat[i] = (0.5, 0.5, -0.5, -0.5)  # FROM_OPENSIM as a quaternion
+
+
+def free_joints(model: Any) -> None:
+    """Damping, friction, springs and rotor inertia, there for stable forward simulation, are no work of muscles."""
+    for name in ("dof_damping", "dof_frictionloss", "dof_armature", "jnt_stiffness"):
+        getattr(model, name)[:] = 0.0
+
+
+def shrink_placeholders(model: Any) -> None:
+    """Bodies of a gram had 1 kg m², small bones a floor of .001 or .0001: three equal moments that nobody measured.
+
+    They become balls of tissue of the same mass. Reaching showed up to 13 N m of false torque.
+    """
+    moments, mass = model.body_inertia, model.body_mass
+    equal = (np.ptp(moments, axis=1) <= 1e-9 * moments[:, 0]) & (mass > 0)
+    radius = np.cbrt(3 * mass / (4 * np.pi * _TISSUE))
+    moments[equal] = np.minimum(moments, (0.4 * mass * radius**2)[:, None])[equal]
+
+
+def match_active_to_passive(model: Any) -> None:
+    """Supraspinatus had the supinator's active parameters beside its own passive ones."""
+    model.actuator_gainprm[:, :9] = model.actuator_biasprm[:, :9]
+
+
+def halve_doubled_strength(model: Any) -> None:
+    """Infraspinatus and teres minor came out twice as strong as in the source: 2151 for 1076 N, 539 for 269.5 N."""
+    for i in range(model.nu):
+        if model.actuator(i).name in _DOUBLED:
+            for parameters in (model.actuator_gainprm, model.actuator_biasprm):
+                parameters[i, 2] /= 2
+
+
+def restore_length_range(model: Any) -> None:
+    """Latissimus dorsi (LAT1) had the length range of a path 12 cm longer than its own, and so no force anywhere.
+
+    A muscle whose path in the neutral pose lies farther from its range than this is wide gets the range of its path over
+    the ranges of the joints.
+    """
+    import mujoco
+
+    data = mujoco.MjData(model)
+    mujoco.mj_fwdPosition(model, data)
+    low, high = model.actuator_lengthrange.T
+    away = np.maximum(low - data.actuator_length, data.actuator_length - high)
+    lost = np.flatnonzero(away > high - low)
+    if lost.size:
+        lengths = _lengths_over_ranges(model, data)[:, lost]
+        model.actuator_lengthrange[lost] = np.column_stack([lengths.min(axis=0), lengths.max(axis=0)])
+
+
+REPAIRS = (
+    centre_knees,
+    straighten_pelvis,
+    free_joints,
+    shrink_placeholders,
+    match_active_to_passive,
+    halve_doubled_strength,
+    restore_length_range,
+)
+
+
+# -- inside ----------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _quiet_myo_sim() -> Iterator[Any]:
+    """The package myo-sim, without a warning that MuJoCo's compiler also writes into a file where one stands."""
+    try:
+        import mujoco
+        import myo_sim
+    except ImportError as error:
+        raise MissingExtraError("Simulation with MuJoCo", "mujoco") from error
+    mujoco.set_mju_user_warning(lambda _: None)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield myo_sim
+    finally:
+        mujoco.set_mju_user_warning(None)
+
+
+def _give_pelvis_joints(spec: Any) -> None:
+    """Three translations and three turns as OpenSim has them, in place of a free joint with a quaternion."""
+    import mujoco
+
+    root = spec.joint("root")
+    body = root.parent
+    spec.delete(root)
+    body.pos = (0.0, 0.0, 0.0)
+    kinds = [mujoco.mjtJoint.mjJNT_SLIDE] * 3 + [mujoco.mjtJoint.mjJNT_HINGE] * 3
+    for name, kind, axis in zip(PELVIS_JOINTS, kinds, "xyzzxy"):
+        body.add_joint(name=name, type=kind, axis=FROM_OPENSIM[:, "xyz".index(axis)])
+
+
+def _lengths_over_ranges(model: Any, data: Any) -> Float[np.ndarray, "pose muscle"]:
+    import mujoco
+
+    random = np.random.default_rng(0)
+    low, high = np.where(model.jnt_limited.astype(bool)[:, None], model.jnt_range, 0.0).T
+    couplings = find_couplings(model)
+    lengths = np.empty((_POSES, model.nu))
+    for k in range(_POSES):
+        data.qpos[model.jnt_qposadr] = random.uniform(low, high)
+        for c in couplings:
+            follows = data.qpos[model.joint(c.follows).qposadr[0]]
+            data.qpos[model.joint(c.joint).qposadr[0]] = np.polyval(c.polynomial[::-1], follows)
+        mujoco.mj_fwdPosition(model, data)
+        lengths[k] = data.actuator_length
+    return lengths
+
+
+def _check_size(mass_kg: float, height_m: float) -> None:
+    if not 1 <= mass_kg <= 300:
+        raise OptionError(f"a mass of {mass_kg:g} kg is no person's.", where="mass_kg")
+    if not 0.4 <= height_m <= 2.5:
+        raise OptionError(f"a height of {height_m:g} m is no person's.", where="height_m", remedy="Give it in m.")
