@@ -18,6 +18,7 @@ from rich.console import Console
 
 import myodrive as md
 from myodrive.evaluation.experiments import run_experiment
+from myodrive.reporting.experiment_page import refuse_foreign_experiment, write_experiment
 from myodrive.safe_write import safe_write_text
 
 METHODS = "low-pass,whitened,bayes,synergies,autolfads"
@@ -85,6 +86,7 @@ def main() -> None:
     parser.add_argument("--set", nargs="*", default=[], help="options of methods: autolfads.population=4")
     parser.add_argument("--folder", type=Path, default=Path("myodrive-results/experiments-real"))
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--out", type=Path, help="folder of the report")
     given = parser.parse_args()
     settings: dict[str, dict[str, object]] = {}
     for method, option, value in (re.fullmatch(r"(.+?)\.(.+?)=(.+)", pair).groups() for pair in given.set):  # type: ignore[union-attr]
@@ -104,6 +106,9 @@ def main() -> None:
     print(json.dumps([(row["method"], row["failed"], row["why"]) for row in result.rows]))
     if given.json:
         safe_write_text(given.json, result.to_json())
+    if given.out:
+        refuse_foreign_experiment(given.out)
+        print(f"report: {write_experiment(result, given.out)}")
 
 
 if __name__ == "__main__":
