@@ -54,14 +54,14 @@ class Muscle:
 
 MUSCLES = (
     Muscle("glmax_r", 2200.0, 0.15, ((PELVIS, -0.10 + 0.03j), (0, -0.03 - 0.12j))),
-    Muscle("psoas_r", 2500.0, 0.11, ((PELVIS, 0.03 + 0.08j), (PELVIS, 0.045 + 0j), (0, 0.01 - 0.07j))),
-    Muscle("recfem_r", 1400.0, 0.10, ((PELVIS, 0.05 + 0.02j), (0, 0.055 - 0.40j), (1, 0.05 - 0.03j))),
-    Muscle("semimem_r", 2500.0, 0.14, ((PELVIS, -0.06 - 0.05j), (1, -0.03 - 0.05j))),
+    Muscle("psoas_r", 3200.0, 0.11, ((PELVIS, 0.03 + 0.08j), (PELVIS, 0.045 + 0j), (0, 0.01 - 0.07j))),
+    Muscle("recfem_r", 1500.0, 0.10, ((PELVIS, 0.05 + 0.02j), (0, 0.055 - 0.40j), (1, 0.05 - 0.03j))),
+    Muscle("semimem_r", 3000.0, 0.14, ((PELVIS, -0.06 - 0.05j), (1, -0.03 - 0.05j))),
     Muscle("bfsh_r", 800.0, 0.12, ((0, -0.005 - 0.20j), (1, -0.03 - 0.04j))),
-    Muscle("vaslat_r", 4000.0, 0.10, ((0, 0.03 - 0.15j), (0, 0.055 - 0.40j), (1, 0.05 - 0.03j))),
-    Muscle("gasmed_r", 1500.0, 0.07, ((0, -0.02 - 0.405j), (2, -0.045 - 0.03j))),
-    Muscle("soleus_r", 3000.0, 0.06, ((1, -0.01 - 0.15j), (2, -0.045 - 0.03j))),
-    Muscle("tibant_r", 1500.0, 0.07, ((1, 0.02 - 0.20j), (1, 0.035 - 0.39j), (2, 0.07 - 0.02j))),
+    Muscle("vaslat_r", 3000.0, 0.10, ((0, 0.03 - 0.15j), (0, 0.055 - 0.40j), (1, 0.05 - 0.03j))),
+    Muscle("gasmed_r", 1000.0, 0.07, ((0, -0.02 - 0.405j), (2, -0.045 - 0.03j))),
+    Muscle("soleus_r", 1800.0, 0.06, ((1, -0.01 - 0.15j), (2, -0.045 - 0.03j))),
+    Muscle("tibant_r", 800.0, 0.07, ((1, 0.02 - 0.20j), (1, 0.035 - 0.39j), (2, 0.07 - 0.02j))),
 )
 NAMES = tuple(m.name for m in MUSCLES)
 MARKERS = {  # (body, place in its frame and to the right of the plane, m), named as in the shipped map "rajagopal"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 import xarray as xr
@@ -44,7 +43,7 @@ class LegSetting(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     cadence_hz: Range = (0.5, 1.2)  # cycles per second, drawn per trial
-    load_n: Range = (20.0, 100.0)  # against the motion of the foot, drawn per trial
+    load_n: Range = (30.0, 100.0)  # against the motion of the foot, drawn per trial
     delay_s: Range = (0.14, 0.02)  # electromechanical, of the slowest and of the fastest trial
     cocontraction: Range = (0.0, 0.8)  # share of the antagonists' activation: slow and unloaded, fast and loaded
     rise_s: float = 0.03  # no muscle switches within a frame as static optimisation does: a Gaussian of this width
@@ -96,7 +95,7 @@ class Trial:
     def load(self, motion: leg.Motion) -> np.ndarray:
         """The force on the ball of the foot (N): a pedal that pushes up, with a brake that fades out at rest."""
         velocity = motion.follow(2, leg.BALL_OF_FOOT)[1]
-        return self.load_n * (1j - velocity / np.sqrt(np.abs(velocity) ** 2 + 0.2**2))
+        return self.load_n * (0.5j - velocity / np.sqrt(np.abs(velocity) ** 2 + 0.2**2))
 
     def problem(self, time: Float[np.ndarray, " time"]) -> MuscleProblem:
         """What the muscles have to make at these instants."""
@@ -119,8 +118,8 @@ def simulate_trials(
     n_trial: int = 40,
     *,
     duration_s: float = 10.0,
-    movement: Literal["cyclic", "irregular"] = "cyclic",
-    emg: Literal["envelope", "raw"] = "envelope",
+    movement: str = "cyclic",
+    emg: str = "envelope",
     setting: LegSetting = LEG,
 ) -> Study:
     """Trials of one person at varied speed and load: simulated activity, measured EMG, and the activity behind it.

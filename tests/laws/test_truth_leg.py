@@ -1,0 +1,98 @@
+"""What the simulated leg promises: known distortions, and nothing else, between static optimisation and the truth."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from myodrive.errors import OptionError
+from myodrive.from_simulation.simulate import muscle_problem
+from myodrive.from_simulation.static_optimization import solve_static_optimization
+from myodrive.recording import Recording
+from myodrive.truth.musculoskeletal import LEG, UNDISTORTED, LegSetting, simulate_trials
+
+
+def one(setting: LegSetting, seed: int = 1000) -> Recording:
+    return simulate_trials(seed, 1, duration_s=4.0, setting=setting)[0]
+
+
+def test_the_same_seed_gives_the_same_bits_and_more_trials_leave_the_first_as_they_are() -> None:
+    few, many = simulate_trials(1000, 1, duration_s=2.0), simulate_trials(1000, 2, duration_s=2.0)
+    for name, signal in few[0].signals.items():
+        assert np.array_equal(signal.values, many[0][name].values), name
+    other = simulate_trials(1001, 1, duration_s=2.0)
+    assert not np.array_equal(few[0]["simulated"].values, other[0]["simulated"].values)
+
+
+def test_without_any_distortion_the_simulated_activity_is_the_truth() -> None:
+    recording = one(UNDISTORTED)
+    assert np.array_equal(recording["simulated"].values, recording["activation"].values)
+    assert np.array_equal(recording["emg"].values, 5e-4 * recording["activation"].values)
+
+
+def test_simulated_is_static_optimisation_of_the_moments_in_the_recording() -> None:
+    recording = one(LEG)
+    again = solve_static_optimization(muscle_problem(recording)).activations
+    assert np.abs(again.values - recording["simulated"].values).max() < 1e-6
+
+
+def test_the_truth_comes_before_the_simulation_by_the_delay_that_the_recording_states() -> None:
+    recording = one(UNDISTORTED.model_copy(update={"delay_s": (0.14, 0.02)}))
+    delay_s = recording.info["truth"]["delay_s"]
+    time, truth = recording["simulated"].time.values, recording["activation"].values
+    lags_s = np.arange(0.0, 0.2, 0.001)
+    inner = (time > 0.2) & (time < time[-1] - 0.2)
+    for muscle in range(truth.shape[1]):
+        later = [np.interp(time[inner] + lag, time, recording["simulated"].values[:, muscle]) for lag in lags_s]
+        match = [np.corrcoef(x, truth[inner, muscle])[0, 1] for x in later]
+        assert lags_s[np.argmax(match)] == pytest.approx(delay_s, abs=0.002)
+
+
+def test_the_delay_shortens_with_speed_and_cocontraction_grows_with_speed_and_load() -> None:
+    said = [r.info["truth"] for r in simulate_trials(1000, 6, duration_s=2.0)]
+    cadence, load = (np.array([s[k] for s in said]) for k in ("cadence_hz", "load_n"))
+    delay, share = (np.array([s[k] for s in said]) for k in ("delay_s", "cocontraction"))
+    assert np.all(np.diff(delay[np.argsort(cadence)]) < 0)
+    effort = np.c_[cadence, load, np.ones(6)]
+    weights, rest, *_ = np.linalg.lstsq(effort, share, rcond=None)
+    assert rest < 1e-20 and np.all(weights[:2] > 0)
+
+
+def test_cocontraction_adds_activity_and_leaves_the_moments_of_the_joints() -> None:
+    setting = UNDISTORTED.model_copy(update={"cocontraction": (0.5, 0.5)})
+    recording = one(setting)
+    problem = muscle_problem(recording)
+    forces = problem.active_force * recording["activation"].values
+    made = (problem.moment_arms @ forces[..., None])[..., 0]
+    peak = np.abs(problem.torques).max(axis=0)
+    assert np.all(np.abs(made - problem.torques).max(axis=0) < 0.02 * peak)
+    assert recording["activation"].values.mean() > 1.15 * recording["simulated"].values.mean()
+
+
+def test_gain_and_crosstalk_are_the_same_in_all_trials_of_a_person() -> None:
+    setting = UNDISTORTED.model_copy(update={"gain": (0.4, 1.0), "crosstalk": 0.2})
+    first, second = simulate_trials(1000, 2, duration_s=2.0, setting=setting)
+    mixing = np.linalg.lstsq(first["simulated"].values, first["activation"].values, rcond=None)[0]
+    assert np.abs(second["simulated"].values @ mixing - second["activation"].values).max() < 1e-9
+    gain = np.diag(mixing)
+    assert gain == pytest.approx(first.info["truth"]["gain"], abs=1e-9)
+    assert mixing[0, 1] == pytest.approx(0.2 * gain[0], abs=1e-9)
+
+
+def test_raw_emg_shows_the_same_activity_as_the_envelope() -> None:
+    raw = simulate_trials(1000, 1, duration_s=4.0, emg="raw")[0]
+    envelope = simulate_trials(1000, 1, duration_s=4.0)[0]
+    assert np.array_equal(raw["activation"].values, envelope["activation"].values)
+    assert raw["emg"].attrs["stage"] == "raw" and raw["emg"].sizes["time"] == 8000
+    smooth = np.sqrt((raw["emg"].values.reshape(40, 200, -1) ** 2).mean(axis=1))
+    level = raw["activation"].values.reshape(40, 10, -1).mean(axis=1)
+    shown = level.max(axis=0) > 0.1  # below .02 no motor unit is recruited
+    assert shown.sum() >= 3
+    for muscle in np.flatnonzero(shown):
+        assert np.corrcoef(smooth[:, muscle], level[:, muscle])[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("wrong", [{"n_trial": 0}, {"duration_s": 1.0}, {"movement": "dance"}, {"emg": "sound"}])
+def test_what_cannot_be_simulated_is_refused_with_what_can(wrong: dict) -> None:
+    with pytest.raises(OptionError, match="At least one trial"):
+        simulate_trials(1000, **wrong)
