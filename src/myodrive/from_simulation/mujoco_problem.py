@@ -23,6 +23,7 @@ from myodrive.from_simulation.mujoco_model import (
     MODEL_HEIGHT_M,
     MODEL_MASS_KG,
     PELVIS_JOINTS,
+    THICKNESS,
     MujocoModel,
     load_mujoco_model,
 )
@@ -35,7 +36,7 @@ _FORCE_UNITS = ("N m", "Nm", "N·m", "N", "mixed")
 _LEFT_OUT = ("pelvis_", "subtalar_", "mtp_")
 _FEET = ("calcn_r", "calcn_l")
 _OF_MUSCLES = {"muscle_lengths": "m", "muscle_velocities": "m/s", "active_force": "N", "passive_force": "N"}
-Motion = dict[str, Float[np.ndarray, "time dof"]]
+Motion = dict[str, Float[np.ndarray, "time _"]]
 
 
 def mujoco_problem(
@@ -161,7 +162,8 @@ def simulate_with_mujoco(
         raise OptionError(
             "inverse dynamics needs the person's mass and height.", where=where, remedy="Give mass_kg and height_m."
         )
-    mass, height = mass_kg or MODEL_MASS_KG, height_m or MODEL_HEIGHT_M
+    mass = MODEL_MASS_KG if mass_kg is None else mass_kg
+    height = MODEL_HEIGHT_M if height_m is None else height_m
     about = load_mujoco_model(model, mass_kg=mass, height_m=height, load_kg=load_kg)
     angles = _angles(recording, about, joint_names)
     posed = list(map(str, angles.joint.values))
@@ -376,21 +378,34 @@ def _evaluate(
         found["moments"][k] = (data.qfrc_inverse - outside) @ reach
         mujoco.mju_sparse2dense(lever, data.actuator_moment, data.moment_rownnz, data.moment_rowadr, data.moment_colind)
         found["arms"][k] = -(lever @ reach).T  # a muscle shortens the path, MuJoCo's lever lengthens it
-        found["muscle_lengths"][k], found["muscle_velocities"][k] = data.actuator_length, data.actuator_velocity
-        found["active_force"][k], found["passive_force"][k] = _muscle_forces(compiled, data)
+        lengths, speeds = data.actuator_length, lever @ data.qvel
+        found["muscle_lengths"][k], found["muscle_velocities"][k] = lengths, speeds
+        found["active_force"][k], found["passive_force"][k] = _muscle_forces(compiled, lengths, speeds)
     return found
 
 
-def _muscle_forces(model: Any, data: Any) -> tuple[list[float], list[float]]:
-    """Active force at activation 1, and passive force, N; MuJoCo's are negative, as they pull."""
+def _muscle_forces(
+    model: Any, lengths: Float[np.ndarray, "muscle"], speeds: Float[np.ndarray, "muscle"]
+) -> tuple[Float[np.ndarray, "muscle"], Float[np.ndarray, "muscle"]]:
+    """Active force at activation 1, and passive force, N, with fibres at an angle to a rigid tendon.
+
+    MuJoCo knows no pennation: it is given the tendon and the fibre laid in one line, and its force is turned back. Its
+    forces are negative, as they pull.
+    """
     import mujoco
 
-    active, passive = [], []
-    for i in range(model.nu):
-        length, span, strength = data.actuator_length[i], model.actuator_lengthrange[i], model.actuator_acc0[i]
-        gain = mujoco.mju_muscleGain(length, data.actuator_velocity[i], span, strength, model.actuator_gainprm[i, :9])
-        active.append(max(-gain, 0.0))
-        passive.append(max(-mujoco.mju_muscleBias(length, span, strength, model.actuator_biasprm[i, :9]), 0.0))
+    spans, acceleration = model.actuator_lengthrange, model.actuator_acc0
+    thickness = model.actuator_gainprm[:, THICKNESS]
+    along = np.maximum(lengths - spans[:, 0], 0.0)
+    fiber = np.hypot(along, thickness)
+    cosine = np.where(thickness > 0, along / np.where(thickness > 0, fiber, 1.0), 1.0)
+    straight = np.where(thickness > 0, spans[:, 0] + fiber, lengths)
+    forces = np.empty((2, model.nu))
+    for i, (length, speed) in enumerate(zip(straight, speeds * cosine)):
+        curve = model.actuator_gainprm[i, :THICKNESS], model.actuator_biasprm[i, :THICKNESS]
+        forces[0, i] = -mujoco.mju_muscleGain(length, speed, spans[i], acceleration[i], curve[0])
+        forces[1, i] = -mujoco.mju_muscleBias(length, spans[i], acceleration[i], curve[1])
+    active, passive = np.maximum(forces * cosine, 0.0)
     return active, passive
 
 
