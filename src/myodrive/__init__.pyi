@@ -40,3 +40,5 @@ from .recording import Recording as Recording
 from .recording import Study as Study
 from .reporting import report as report
 from .truth import simulate_recording as simulate_recording
+from .truth import simulate_trials as simulate_trials
+from .truth import write_trials as write_trials

@@ -1,6 +1,8 @@
-"""Recordings whose activation is known: drives, motor-unit pools, electrodes, and named scenarios."""
+"""Recordings whose activation is known: drives, motor-unit pools, electrodes, named scenarios, and a leg that moves."""
 
 from myodrive.truth.analyses import simulate_for_analysis as simulate_for_analysis
+from myodrive.truth.leg_opensim import write_trials as write_trials
+from myodrive.truth.musculoskeletal import simulate_trials as simulate_trials
 from myodrive.truth.scenarios import SCENARIOS as SCENARIOS
 from myodrive.truth.scenarios import Scenario as Scenario
 from myodrive.truth.simulate import simulate_recording as simulate_recording
