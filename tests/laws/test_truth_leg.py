@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,8 @@ from myodrive.errors import OptionError
 from myodrive.from_simulation.simulate import muscle_problem
 from myodrive.from_simulation.static_optimization import solve_static_optimization
 from myodrive.recording import Recording
-from myodrive.truth.musculoskeletal import LEG, UNDISTORTED, LegSetting, simulate_trials
+from myodrive.truth import leg
+from myodrive.truth.musculoskeletal import LEG, UNDISTORTED, LegSetting, draw_trial, simulate_trials
 
 
 def one(setting: LegSetting, seed: int = 1000) -> Recording:
@@ -96,3 +99,12 @@ def test_raw_emg_shows_the_same_activity_as_the_envelope() -> None:
 def test_what_cannot_be_simulated_is_refused_with_what_can(wrong: dict) -> None:
     with pytest.raises(OptionError, match="At least one trial"):
         simulate_trials(1000, **wrong)
+
+
+def test_a_cycle_starts_where_the_hip_flexes_through_its_mean() -> None:
+    trial = draw_trial("cyclic", LEG, np.random.default_rng(3))
+    main = dataclasses.replace(trial, sizes=trial.sizes * [[1], [0], [0]])
+    starts = trial.cycle_starts(10.0)
+    motion = main.motion(starts)
+    assert len(starts) >= int(10 * trial.cadence_hz) and starts[0] >= 0 and starts[-1] < 10
+    assert motion.angle[:, 0] == pytest.approx(leg.REST_RAD[0]) and np.all(motion.speed[:, 0] > 0)

@@ -92,6 +92,11 @@ class Trial:
             -(self.sizes * turn**2 * np.sin(angle)).sum(axis=1),
         )
 
+    def cycle_starts(self, end_s: float) -> Float[np.ndarray, " start"]:
+        """Where the main sine of the hip rises through its mean."""
+        first = -self.phases[0, 0] / (2 * np.pi) % 1.0
+        return np.arange(first, end_s * self.cadence_hz) / self.cadence_hz
+
     def load(self, motion: leg.Motion) -> np.ndarray:
         """The force on the ball of the foot (N): a pedal that pushes up, with a brake that fades out at rest."""
         velocity = motion.follow(2, leg.BALL_OF_FOOT)[1]
@@ -228,7 +233,6 @@ def _record(
     else:
         noise = _smooth_noise(activation.shape, for_emg) * np.sqrt(np.mean(activation**2, axis=0))
         measured, rate_hz = FULL_VOLTS * np.maximum(activation + setting.emg_noise * noise, 0), RATE_HZ
-    n_cycle = int(time[-1] * trial.cadence_hz) + 1
     return Recording(
         {
             "simulated": _of_muscles(solve_static_optimization(problem).activations.values, RATE_HZ, "1"),
@@ -238,7 +242,7 @@ def _record(
             **_of_joints(trial.motion(time), problem),
             **_of_laboratory(trial, time),
         },
-        events=make_events([(k / trial.cadence_hz, "cycle start", "right") for k in range(n_cycle)]),
+        events=make_events([(float(t), "cycle start", "right") for t in trial.cycle_starts(time[-1])]),
         source=Source(reader="simulate_trials"),
         info={
             "truth": {
