@@ -82,6 +82,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--methods", default=METHODS)
     parser.add_argument("--target", default="angle", choices=("angle", "acceleration"))
+    parser.add_argument(
+        "--history-s", type=float, default=0.0, help="what was estimated around an instant decodes it too"
+    )
     parser.add_argument("--unseen", action="store_true", help="fits have not seen the EMG that they estimate")
     parser.add_argument("--set", nargs="*", default=[], help="options of methods: autolfads.population=4")
     parser.add_argument("--folder", type=Path, default=Path("myodrive-results/experiments-real"))
@@ -91,14 +94,15 @@ def main() -> None:
     settings: dict[str, dict[str, object]] = {}
     for method, option, value in (re.fullmatch(r"(.+?)\.(.+?)=(.+)", pair).groups() for pair in given.set):  # type: ignore[union-attr]
         settings.setdefault(method, {})[option] = json.loads(value)
+    kind = given.target + ("-history" if given.history_s else "") + ("-unseen" if given.unseen else "")
     result = run_experiment(
         "decoding",
         list(SETS[given.recordings](given.data)),
         methods=given.methods.split(","),
         settings=settings,
-        options={"target": given.target},
+        options={"target": given.target, "history_s": given.history_s},
         unseen=given.unseen,
-        folder=given.folder / given.recordings / (given.target + ("-unseen" if given.unseen else "")),
+        folder=given.folder / given.recordings / kind,
         progress=lambda what, done, total: print(f"{done} of {total}: {what}", flush=True),
     )
     Console(width=160).print(result.table())

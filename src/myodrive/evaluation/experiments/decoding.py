@@ -13,6 +13,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import xarray as xr
+from jaxtyping import Float
 
 from myodrive.conditioning.kinematics import differentiate
 from myodrive.errors import SignalError
@@ -26,6 +27,7 @@ from myodrive.evaluation.experiments.layout import (
     mean_of_known,
 )
 from myodrive.evaluation.scores import decodable_channels
+from myodrive.learning.linear import at_lag
 from myodrive.recording import Recording
 from myodrive.truth import simulate_for_analysis
 
@@ -36,6 +38,7 @@ GAP_S = 0.2  # between training and test, besides the longest lag
 LEAST_CYCLES = 5  # for the single-trial residual
 LEAST_SHIFT_S = 1.0  # of surrogates
 SMOOTHING_HZ = (2.0, 4.0, 8.0)
+HISTORY_STEP_S = 0.1
 FILTERS = {
     "low-pass": [{"cutoff_hz": 20.0}]
 }  # with the above: the cut-off is chosen on training samples; published 2 to 40
@@ -49,6 +52,7 @@ class DecodingExperiment:
     cutoff_hz: float = 6.0  # of the acceleration, see `differentiate`
     channels: tuple[str, ...] = ()  # joints to decode; by default those that vary most
     smoothing_hz: tuple[float, ...] = SMOOTHING_HZ  # offered to every method; without any: the published protocol
+    history_s: float = 0.0  # to both sides: what every method estimates around an instant is offered as well
 
     name = "decoding"
     question = "Does the estimate of single trials tell of the movement, and does it tell more than a filter's?"
@@ -76,6 +80,8 @@ class DecodingExperiment:
         targets = self._targets(recordings)
         laid = lay_out(recordings, [targets, *also_smoothed(candidates, self.smoothing_hz)], RATE_HZ, LAGS_S[-1])
         target, *features = laid.columns
+        if self.history_s:
+            features += [_surroundings(f, self.history_s) for f in features]
         usable = complete(*laid.columns)
         target = np.where(usable[:, None], target, np.nan)
         cycles = laid.cycles if len(laid.cycles) >= LEAST_CYCLES else []
@@ -112,6 +118,12 @@ class DecodingExperiment:
             chosen = [str(c) for c in first.coords[first.dims[1]].values]
         signals = [signal.sel({signal.dims[1]: chosen}) for signal in signals]
         return [differentiate(s, 2, self.cutoff_hz) for s in signals] if self.target == "acceleration" else signals
+
+
+def _surroundings(features: Float[np.ndarray, "time muscle"], history_s: float) -> Float[np.ndarray, "time feature"]:
+    """The features at instants `HISTORY_STEP_S` apart, to both sides of each."""
+    n, step = int(history_s / HISTORY_STEP_S), round(HISTORY_STEP_S * RATE_HZ)
+    return np.hstack([at_lag(features, i * step) for i in range(-n, n + 1)])
 
 
 EXPERIMENT = DecodingExperiment()
