@@ -108,3 +108,10 @@ def test_a_cycle_starts_where_the_hip_flexes_through_its_mean() -> None:
     motion = main.motion(starts)
     assert len(starts) >= int(10 * trial.cadence_hz) and starts[0] >= 0 and starts[-1] < 10
     assert motion.angle[:, 0] == pytest.approx(leg.REST_RAD[0]) and np.all(motion.speed[:, 0] > 0)
+
+
+def test_the_leg_is_frozen() -> None:
+    recording = simulate_trials(1000, 1, duration_s=2.0)[0]
+    known = {"simulated": 0.03487892489, "emg": 1.638855782e-05, "activation": 0.03287013921, "moments": 1.581386035}
+    for name, mean in known.items():
+        assert float(recording[name].mean()) == pytest.approx(mean, rel=1e-6), name
