@@ -13,7 +13,7 @@ import dataclasses
 import functools
 import tomllib
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import resources
 from typing import Any
 
@@ -28,26 +28,30 @@ MODEL_MASS_KG, MODEL_HEIGHT_M = 75.3, 1.70  # of the person of both models
 PELVIS_JOINTS = ("pelvis_tx", "pelvis_ty", "pelvis_tz", "pelvis_tilt", "pelvis_list", "pelvis_rotation")
 
 _NAMES = {"legs": "myolegs", "arm": "myoarm_r"}  # here: in myo-sim
+_WRAPS = {  # muscle: the surface that its path goes round between its second and third point
+    "psoas": "PS_at_brim",
+    "iliacus": "IL_at_brim",
+    "glmax1": "Gmax1_at_pelvis",
+    "glmax2": "Gmax2_at_pelvis",
+}
+_HALF_LENGTH_M = 0.05  # of the cylinders that had become balls
 _KNEE_IN_TIBIA_M = (-0.00808954, -0.0035348, -0.00148474)  # right; Rajagopal2016.osim, walker_knee_r
 _TISSUE = 1050.0  # kg/m³
 _DOUBLED = ("INFSP", "TMIN")
-# Of the muscles' parameters in MuJoCo: the range of normalised lengths, least and largest length with active force, speed.
-_DEFAULT_CURVE = (0.75, 1.05, 0.5, 1.6, 1.5)
-_SHORTEST, _LONGEST, _SPEED = (
-    0.0,
-    1.8,
-    10.0,
-)  # as the other muscles of both models have them; lengths, lengths, lengths/s
-_PASSIVE = 0.8  # with them the passive force reaches the isometric one at 1.7, as Millard's curve does
-_LENGTHENING = 1.4  # largest force of a lengthening muscle over the isometric one
-THICKNESS = 9  # where `actuator_gainprm` has room for optimal length times sine of the pennation, m
 _POSES = 400  # drawn over the ranges of the joints, for a muscle's longest and shortest path
 
-_PATH = "its path lost a wrapping surface in the conversion"
+# MuJoCo's parameters of a muscle: range of normalised lengths, force, scale, least and largest length with active force,
+# largest speed, passive force, force in lengthening. Most muscles of both models have these; passive force is then the
+# isometric one at 1.7 optimal lengths, as of Millard's curve.
+_CURVE = {"shortest": 0.0, "longest": 1.8, "speed": 10.0, "passive": 0.8, "lengthening": 1.4}
+_DEFAULTS = {0: 0.75, 1: 1.05, 4: 0.5, 5: 1.6, 6: 1.5}  # place: MuJoCo's own number where nobody gave one
+THICKNESS = 9  # the place that MuJoCo leaves free: optimal length times sine of the pennation, m
+
 _ARMS = "its moment arms at the shoulder are off by more than a centimetre"
-_CURVE = "its force-length curve and speed are MuJoCo's defaults, not those of the original"
+_SHANK = "within 20 degrees of knee extension its moment arm at the knee is 4 mm too small"
+_GUESSED = "its force-length curve and speed are MuJoCo's defaults, not those of the original"
 UNTRUSTED: dict[str, dict[str, str]] = {
-    "legs": {f"{muscle}_{side}": _PATH for side in "rl" for muscle in ("psoas", "iliacus", "glmax1", "glmax2")},
+    "legs": {"gasmed_r": _SHANK, "gasmed_l": _SHANK},
     "arm": {
         **dict.fromkeys(("DELT2", "DELT3", "PECM1", "PECM3", "TRIlong"), _ARMS),
         "LAT1": "it came without any force, and its fibre length was only estimated again",
@@ -112,7 +116,7 @@ def load_mujoco_model(
         If there is no such model or body, or a size is no person's.
     """
     _check_size(mass_kg, height_m)
-    model = compile_as_shipped(name, movable=True)
+    model = compile_model(name, PATH_REPAIRS)
     for repair in REPAIRS:
         repair(model)
     resize(model, mass_kg, height_m)
@@ -123,13 +127,13 @@ def load_mujoco_model(
         model.body_mass[model.body(body).id] += kg
     place = {model.joint(i).name: int(model.jnt_dofadr[i]) for i in range(model.njnt)}
     muscles = tuple(model.actuator(i).name for i in range(model.nu))
-    by_default = np.flatnonzero((model.actuator_gainprm[:, [0, 1, 4, 5, 6]] == _DEFAULT_CURVE).all(axis=1))
-    untrusted = {**UNTRUSTED[name], **{muscles[i]: _CURVE for i in by_default}}
+    guessed = (model.actuator_gainprm[:, [*_DEFAULTS]] == [*_DEFAULTS.values()]).all(axis=1)
+    untrusted = {**UNTRUSTED[name], **{m: _GUESSED for m, is_guessed in zip(muscles, guessed) if is_guessed}}
     return MujocoModel(name, model, place, find_couplings(model), muscles, untrusted)
 
 
-def compile_as_shipped(name: str, *, movable: bool = False) -> Any:
-    """The compiled model as myo-sim has it; `movable` gives the pelvis the six joints that OpenSim has.
+def compile_model(name: str, repairs: tuple[Callable[[Any], None], ...] = ()) -> Any:
+    """The compiled model of myo-sim after these repairs of its specification; the pelvis gets the joints of OpenSim.
 
     Raises
     ------
@@ -138,7 +142,7 @@ def compile_as_shipped(name: str, *, movable: bool = False) -> Any:
     """
     if name not in _NAMES:
         raise OptionError(f"there is no model '{name}'.", where="model", remedy=f"It can be {' or '.join(_NAMES)}.")
-    return copy.copy(_compile(name, movable and name == "legs"))
+    return copy.copy(_compile(name, repairs))
 
 
 def find_couplings(model: Any) -> tuple[Coupling, ...]:
@@ -170,7 +174,30 @@ def resize(model: Any, mass_kg: float, height_m: float) -> None:
     model.eq_data[tied & slides[np.where(tied, model.eq_obj1id, 0)], :5] *= longer
 
 
-# -- repairs, each of a compiled model -------------------------------------------------------------------------------
+# -- repairs: one of the legs' specification, the others of a compiled model ------------------------------------------
+
+
+def restore_wraps(spec: Any) -> None:
+    """Psoas and gluteus maximus had lost the cylinders that they go round, and the iliacus had a ball for one.
+
+    Their moment arms at the hip were off by up to 15 mm. The cylinders and the side on which the path passes are still in
+    the model; with them the moment arms are the original's within .7 mm.
+    """
+    import mujoco
+
+    for muscle, surface in _WRAPS.items():
+        for side in "rl":
+            geom = spec.geom(f"{surface}_wrap_{side}")
+            if geom.type == mujoco.mjtGeom.mjGEOM_SPHERE:
+                geom.type, geom.size = mujoco.mjtGeom.mjGEOM_CYLINDER, (geom.size[0], _HALF_LENGTH_M, 0.0)
+            first, second, third, fourth = (f"{muscle}-P{i}_{side}" for i in range(1, 5))
+            path = spec.add_tendon(name=f"{muscle}_{side}_whole")
+            path.wrap_site(first)
+            path.wrap_site(second)
+            path.wrap_geom(geom.name, f"{surface}_site_{muscle}_{side}")
+            path.wrap_site(third)
+            path.wrap_site(fourth)
+            spec.actuator(f"{muscle}_{side}").target = path.name
 
 
 def centre_knees(model: Any) -> None:
@@ -242,8 +269,8 @@ def restore_length_range(model: Any) -> None:
 def restore_architecture(model: Any) -> None:
     """The conversion fitted fibres, tendons and strengths of the legs anew, and turned the knee about a wrong centre.
 
-    In running the forces of ten muscles were a third or more away from the original's, and those of semimembranosus
-    nine tenths. They get the published numbers of ``mujoco_muscles.toml`` back, pennation included.
+    In running the forces of ten muscles were a third or more away from the original's, of semimembranosus 71 %. They get
+    the published numbers of ``mujoco_muscles.toml`` back, pennation included.
     """
     text = resources.files(__package__).joinpath("mujoco_muscles.toml").read_text(encoding="utf-8")
     known = tomllib.loads(text)["legs"]
@@ -252,12 +279,13 @@ def restore_architecture(model: Any) -> None:
         if muscle in known:
             force, fiber, tendon, pennation = known[muscle]
             model.actuator_lengthrange[i] = tendon, tendon + fiber
-            curve = (0.0, 1.0, force, 1.0, _SHORTEST, _LONGEST, _SPEED, _PASSIVE, _LENGTHENING)
+            curve = (0.0, 1.0, force, 1.0, *_CURVE.values())
             model.actuator_gainprm[i, :THICKNESS] = model.actuator_biasprm[i, :THICKNESS] = curve
             model.actuator_gainprm[i, THICKNESS] = fiber * np.sin(np.radians(pennation))
 
 
-REPAIRS = (
+PATH_REPAIRS: tuple[Callable[[Any], None], ...] = (restore_wraps,)
+REPAIRS: tuple[Callable[[Any], None], ...] = (
     centre_knees,
     straighten_pelvis,
     free_joints,
@@ -273,11 +301,11 @@ REPAIRS = (
 
 
 @functools.cache  # it takes a second, and a study has many trials
-def _compile(name: str, with_pelvis_joints: bool) -> Any:
+def _compile(name: str, repairs: tuple[Callable[[Any], None], ...]) -> Any:
     with _quiet_myo_sim() as myo_sim:
         spec = myo_sim.load_spec(_NAMES[name])
-        if with_pelvis_joints:
-            _give_pelvis_joints(spec)
+        for change in (_give_pelvis_joints, *repairs) if name == "legs" else ():
+            change(spec)
         return spec.compile()
 
 
