@@ -25,6 +25,8 @@ from .from_emg.lfads import AutoLFADS as AutoLFADS
 from .from_emg.lowpass import LowPass as LowPass
 from .from_emg.synergies import Synergies as Synergies
 from .from_emg.whitening import WhitenedEnvelope as WhitenedEnvelope
+from .from_simulation.mujoco_problem import mujoco_problem as mujoco_problem
+from .from_simulation.mujoco_problem import simulate_with_mujoco as simulate_with_mujoco
 from .from_simulation.muscle_paths import MusclePaths as MusclePaths
 from .from_simulation.muscle_problem import MuscleProblem as MuscleProblem
 from .from_simulation.path_fitting import fit_muscle_paths as fit_muscle_paths

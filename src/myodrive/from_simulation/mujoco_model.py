@@ -37,7 +37,7 @@ _WRAPS = {  # muscle: the surface that its path goes round between its second an
 _HALF_LENGTH_M = 0.05  # of the cylinders that had become balls
 _KNEE_IN_TIBIA_M = (-0.00808954, -0.0035348, -0.00148474)  # right; Rajagopal2016.osim, walker_knee_r
 _TISSUE = 1050.0  # kg/m³
-_DOUBLED = ("INFSP", "TMIN")
+_STRENGTH_N = {"INFSP": 1075.8, "TMIN": 269.5}  # as in Saul et al.'s model
 _POSES = 400  # drawn over the ranges of the joints, for a muscle's longest and shortest path
 
 # MuJoCo's parameters of a muscle: range of normalised lengths, force, scale, least and largest length with active force,
@@ -120,6 +120,7 @@ def load_mujoco_model(
     for repair in REPAIRS:
         repair(model)
     resize(model, mass_kg, height_m)
+    _without_constraints(model)
     names = [model.body(i).name for i in range(1, model.nbody)]
     for body, kg in (load_kg or {}).items():
         if body not in names:
@@ -180,8 +181,8 @@ def resize(model: Any, mass_kg: float, height_m: float) -> None:
 def restore_wraps(spec: Any) -> None:
     """Psoas and gluteus maximus had lost the cylinders that they go round, and the iliacus had a ball for one.
 
-    Their moment arms at the hip were off by up to 15 mm. The cylinders and the side on which the path passes are still in
-    the model; with them the moment arms are the original's within .7 mm.
+    Their moment arms at the hip were off by up to 9 mm. The cylinders and the side on which the path passes are still in
+    the model; with them the moment arms are the original's within .3 mm.
     """
     import mujoco
 
@@ -240,12 +241,12 @@ def match_active_to_passive(model: Any) -> None:
     model.actuator_gainprm[:, :9] = model.actuator_biasprm[:, :9]
 
 
-def halve_doubled_strength(model: Any) -> None:
-    """Infraspinatus and teres minor came out twice as strong as in the source: 2151 for 1076 N, 539 for 269.5 N."""
+def restore_strength(model: Any) -> None:
+    """Infraspinatus and teres minor came out twice as strong as in the source: 2151 and 539 N."""
     for i in range(model.nu):
-        if model.actuator(i).name in _DOUBLED:
+        if model.actuator(i).name in _STRENGTH_N:
             for parameters in (model.actuator_gainprm, model.actuator_biasprm):
-                parameters[i, 2] /= 2
+                parameters[i, 2] = _STRENGTH_N[model.actuator(i).name]
 
 
 def restore_length_range(model: Any) -> None:
@@ -291,7 +292,7 @@ REPAIRS: tuple[Callable[[Any], None], ...] = (
     free_joints,
     shrink_placeholders,
     match_active_to_passive,
-    halve_doubled_strength,
+    restore_strength,
     restore_length_range,
     restore_architecture,
 )
@@ -337,6 +338,14 @@ def _give_pelvis_joints(spec: Any) -> None:
     kinds = [mujoco.mjtJoint.mjJNT_SLIDE] * 3 + [mujoco.mjtJoint.mjJNT_HINGE] * 3
     for name, kind, axis in zip(PELVIS_JOINTS, kinds, "xyzzxy"):
         body.add_joint(name=name, type=kind, axis=FROM_OPENSIM[:, "xyz".index(axis)])
+
+
+def _without_constraints(model: Any) -> None:
+    """Who moves the model follows the couplings exactly; as constraints, MuJoCo would hold them softly."""
+    import mujoco
+
+    flags = mujoco.mjtDisableBit
+    model.opt.disableflags |= flags.mjDSBL_EQUALITY | flags.mjDSBL_CONTACT | flags.mjDSBL_LIMIT
 
 
 def _lengths_over_ranges(model: Any, data: Any) -> Float[np.ndarray, "pose muscle"]:

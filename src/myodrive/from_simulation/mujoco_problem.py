@@ -32,7 +32,7 @@ from myodrive.from_simulation.steps import LEAST_ARM_M, MUSCLE_RESERVE, muscle_j
 from myodrive.recording import Recording, make_signal
 
 _IN_RAD = {"rad": 1.0, "deg": np.pi / 180, "m": 1.0}
-_FORCE_UNITS = ("N m", "Nm", "N·m", "N", "mixed")
+_FORCE_UNITS = ("N m", "Nm", "N·m", "mixed")
 _LEFT_OUT = ("pelvis_", "subtalar_", "mtp_")
 _FEET = ("calcn_r", "calcn_l")
 _OF_MUSCLES = {"muscle_lengths": "m", "muscle_velocities": "m/s", "active_force": "N", "passive_force": "N"}
@@ -124,7 +124,8 @@ def simulate_with_mujoco(
         ``knee_angle_l``, … of Rajagopal2016; of the arm ``elv_angle``, ``shoulder_elv``, ``shoulder_rot``,
         ``elbow_flexion``, ``pro_sup``, ``deviation``, ``flexion`` of MoBL-ARMS. In deg or rad. With ``moments`` (N m) of
         these joints nothing else is needed; without, inverse dynamics takes ``forces`` as `simulate` and `read` give
-        them (in OpenSim's frame; the legs need them and all six coordinates of the pelvis, translations in m).
+        them, in OpenSim's frame. The legs need them and all six coordinates of the pelvis, translations in m. Of the arm
+        of 1.70 m, the sternoclavicular joint is at (-0.076, 1.488, 0.026) m.
     model : "legs" or "arm"
         The arm is a right one, on an upright trunk; a left arm's angles are the same by their names.
     cutoff_hz : float
@@ -165,6 +166,7 @@ def simulate_with_mujoco(
     mass = MODEL_MASS_KG if mass_kg is None else mass_kg
     height = MODEL_HEIGHT_M if height_m is None else height_m
     about = load_mujoco_model(model, mass_kg=mass, height_m=height, load_kg=load_kg)
+    _check_names(recording, joint_names, about)
     angles = _angles(recording, about, joint_names)
     posed = list(map(str, angles.joint.values))
     balanced = _balanced(posed, joints, where)
@@ -258,12 +260,21 @@ def _moments(recording: Recording, joints: Sequence[str], names: Mapping[str, st
 
 def _rename(signal: xr.DataArray, joints: Sequence[str], names: Mapping[str, str] | None) -> xr.DataArray:
     """Under the model's names: as the caller says, else as they are; MoBL-ARMS' own names lack the side."""
-    found = [str(j) for j in signal.joint.values]
-    unknown = [n for n in names or {} if n not in found]
-    if unknown and not set(names.values()) & set(joints):  # type: ignore[union-attr]
-        raise OptionError(f"joint_names has {', '.join(unknown)}, which is not there. Found: {', '.join(found)}.")
-    said = [(names or {}).get(j, j) for j in found]
+    said = [(names or {}).get(str(j), str(j)) for j in signal.joint.values]
     return signal.assign_coords(joint=[j if j in joints or f"{j}_r" not in joints else f"{j}_r" for j in said])
+
+
+def _check_names(recording: Recording, names: Mapping[str, str] | None, model: MujocoModel) -> None:
+    found = {
+        str(j) for s in ("angles_unfiltered", "angles", "moments") if s in recording for j in recording[s].joint.values
+    }
+    unknown = [n for n in names or {} if n not in found] + [n for n in (names or {}).values() if n not in model.joints]
+    if unknown:
+        raise OptionError(
+            f"joint_names has {', '.join(unknown)}, which is not there.",
+            where=recording.label,
+            remedy=f"The recording has {', '.join(sorted(found))}; the model has {', '.join(model.joints)}.",
+        )
 
 
 def _forces(
@@ -280,7 +291,15 @@ def _forces(
             )
     elif "forces" not in recording:
         return []
-    return place_forces(external_forces(recording["forces"], recording.label), model.bodies, on)
+    forces = place_forces(external_forces(recording["forces"], recording.label), model.bodies, on)
+    nowhere = [f.name for f in forces if not f.body]
+    if nowhere and model.name == "arm":
+        raise OptionError(
+            f"nobody said where {', '.join(nowhere)} acts.",
+            where=recording.label,
+            remedy=f"Give force_on={{'{nowhere[0]}': 'thirdmc_r'}}, or another body of the arm.",
+        )
+    return forces
 
 
 def _common_time(
@@ -355,11 +374,6 @@ def _evaluate(
     import mujoco
 
     compiled, data = model.compiled, mujoco.MjData(model.compiled)
-    flags = mujoco.mjtDisableBit
-    # The couplings are followed exactly above; as constraints, MuJoCo would hold them softly.
-    compiled.opt.disableflags |= (
-        flags.mjDSBL_EQUALITY | flags.mjDSBL_CONTACT | flags.mjDSBL_LIMIT | flags.mjDSBL_ACTUATION
-    )
     reach = np.zeros((compiled.nv, len(joints)))  # of every degree of freedom, by how much it moves with each joint
     reach[[model.place[j] for j in joints], np.arange(len(joints))] = 1.0
     followers = [(i, c) for i, c in enumerate(model.couplings) if c.follows in joints]
