@@ -347,7 +347,7 @@ def experiment(
 
 @bench.command("speed")
 def bench_speed(
-    quick: Annotated[bool, typer.Option("--quick", help="A first look, within a minute.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="The steps of emg_paper alone, within 50 s.")] = False,
     model: Annotated[list[str] | None, typer.Option(help="emg_paper, snel_lab or large; may be repeated.")] = None,
     torch_python: Annotated[
         str | None, typer.Option(help="An interpreter with PyTorch. [default: this one, if it has it]")

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -10,8 +12,9 @@ from typer.testing import CliRunner
 
 from myodrive.cli import app
 from myodrive.errors import OptionError
-from myodrive.evaluation.speed_bench import contenders, work
-from myodrive.evaluation.speed_bench.contenders import STOCK, Contender, Contest
+from myodrive.evaluation.speed_bench import contest, runner, work
+from myodrive.evaluation.speed_bench.contenders import STOCK, Contender, our_search, our_training, rivals
+from myodrive.evaluation.speed_bench.contest import Contest
 from myodrive.evaluation.speed_bench.our_worker import memory_of_a_member, setting_of
 from myodrive.evaluation.speed_bench.result import SpeedResult
 
@@ -76,38 +79,124 @@ def side(name, n_worker=1):
     return Contender(name, "no_module", 1, 1, {}, "python", n_worker)
 
 
+def answers_to(asked, monkeypatch):
+    """No process is started; what each is asked for is noted."""
+
+    def answers(self, name, what, n):
+        asked.append((name, n))
+        return [{"wall_s": 2.0, "cpu_s": 3.0, "peak_mib": float(len(asked)), "mib": 200.0}]
+
+    monkeypatch.setattr(Contender, "start", lambda self, model, further: [])
+    monkeypatch.setattr(Contest, "_answers", answers)
+
+
 def contest_of(*sides):
-    contest = Contest("emg_paper", lambda what: None)
+    running = Contest("emg_paper", lambda what, seconds: None)
     for one in sides:
-        contest.sides[one.name], contest._running[one.name] = one, []
-    return contest
+        running.start(one)
+    return running
 
 
-def test_sides_take_turns_there_and_back_after_a_first_call(monkeypatch):
-    contest = contest_of(side("ours", n_worker=2), side("rival"))
+def test_sides_take_turns_there_and_back_after_a_first_call_of_those_that_need_one(monkeypatch):
     asked = []
-    names = {id(processes): name for name, processes in contest._running.items()}
-
-    def ask(processes, what, n):
-        asked.append((names[id(processes)], n))
-        return [{"wall_s": 2.0, "cpu_s": 3.0, "peak_mib": float(len(asked))}]
-
-    monkeypatch.setattr(contenders, "ask", ask)
-    contest.time("search", lambda one: 4 * one.n_worker, 2, lambda one: 1)
-    assert asked == [("ours", 1), ("rival", 1), ("ours", 8), ("rival", 4), ("rival", 4), ("ours", 8)]
-    assert contest.table["ours"]["work"]["search"] == {"first_s": 2.0, "rate": [4.0, 4.0]}
-    assert contest.table["rival"]["work"]["search"] == {"first_s": 2.0, "rate": [2.0, 2.0], "cpu_s": [0.75, 0.75]}
-    assert contest.table["ours"]["processes"] == 2 and contest.table["ours"]["peak_mib"] == 6.0
+    answers_to(asked, monkeypatch)
+    timed = contest_of(side("ours", n_worker=2), side("rival"))
+    timed.time("search", lambda one: 4 * one.n_worker, 2, lambda one: int(one.name == "ours"))
+    assert asked == [("ours", 1), ("ours", 8), ("rival", 4), ("rival", 4), ("ours", 8)]
+    assert timed.table["ours"]["work"]["search"] == {"first_s": 2.0, "rate": [4.0, 4.0]}
+    assert timed.table["rival"]["work"]["search"] == {"rate": [2.0, 2.0], "cpu_s": [0.75, 0.75]}
+    assert timed.table["ours"]["processes"] == 2 and timed.table["ours"]["peak_mib"] == 5.0
 
 
-def test_of_two_settings_of_memory_the_slower_stops_and_ours_with_stock_memory_too():
-    names = ("ours", "a", "b", f"a{STOCK}", f"b{STOCK}", f"ours{STOCK}")
-    contest = contest_of(*map(side, names))
-    contest.table = {name: row([rate]) for name, rate in zip(names, (1.0, 2.0, 3.0, 4.0, 2.0, 9.0))}
-    contest.stop(*contest.slower_settings())
-    assert list(contest.sides) == ["ours", "b", f"a{STOCK}"]
-    contest.table = {name: contest.table[name] for name in contest.sides}  # as at the next model
-    assert contest.slower_settings() == []
+def test_of_two_settings_of_memory_the_slower_stops(monkeypatch):
+    monkeypatch.setattr(Contender, "start", lambda self, model, further: [])
+    names = ("ours", "a", "b", f"a{STOCK}", f"b{STOCK}")
+    timed = contest_of(*map(side, names))
+    timed.table = {name: row([rate]) for name, rate in zip(names, (1.0, 2.0, 3.0, 4.0, 2.0))}
+    timed.stop(*timed.slower_settings())
+    assert list(timed.sides) == ["ours", "b", f"a{STOCK}"]
+    timed.table = {name: timed.table[name] for name in timed.sides}  # as at the next model
+    assert timed.slower_settings() == []
+
+
+def test_the_whole_benchmark_does_what_it_says_and_tells_how_far_it_is(monkeypatch, tmp_path):
+    asked, told = [], []
+    answers_to(asked, monkeypatch)
+    monkeypatch.setattr(runner, "_version_of_torch", lambda python: "2")
+    monkeypatch.setattr(runner, "_peak_of_one_core", lambda: 180.0)
+    monkeypatch.setattr(runner, "usable_cores", lambda: 2)
+    result = runner.run_speed_bench(torch_python="python", progress=lambda *now: told.append(now))
+    works = {model: list(table["ours"]["work"]) for model, table in result.tables.items()}
+    assert works == {
+        "emg_paper": ["steps", "epochs", "posterior", "search"],
+        "snel_lab": ["steps"],
+        "large": ["steps"],
+    }
+    stock = [name for table in result.tables.values() for name in table if name.endswith(STOCK)]
+    assert len(stock) >= 2 and len(result.tables["large"]) == 3
+    ours = result.tables["emg_paper"]["ours"]
+    assert list(ours["compile_s"]) == ["steps", "epochs", "posterior"]
+    assert ours["mib_of_a_member"] == 200.0 and ours["mib_per_further_member"] > 0
+    done, total = [now[1] for now in told], {now[2] for now in told}
+    assert done == sorted(done) and len(total) == 1
+    assert 0.9 * total.pop() < done[-1] < told[-1][2]
+
+
+def test_without_pytorch_installed_nobody_but_us_is_asked(monkeypatch):
+    asked = []
+    answers_to(asked, monkeypatch)
+    monkeypatch.setattr(runner.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(runner, "_peak_of_one_core", lambda: 180.0)
+    assert list(runner.run_speed_bench(quick=True).tables["emg_paper"]) == ["ours"]
+    assert {name for name, _ in asked} == {"compiler", "ours"}
+
+
+def sleeping():
+    code = "import time; time.sleep(600)"
+    return subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def test_a_benchmark_that_is_broken_off_leaves_no_process(monkeypatch):
+    started = []
+
+    def start(self, model, further):
+        started.append(sleeping())
+        return started[-1:]
+
+    def interrupted(processes, what, n):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Contender, "start", start)
+    monkeypatch.setattr(contest, "ask", interrupted)
+    monkeypatch.setattr(runner, "_version_of_torch", lambda python: "2")
+    monkeypatch.setattr(runner, "_peak_of_one_core", lambda: 180.0)
+    with pytest.raises(KeyboardInterrupt):
+        runner.run_speed_bench(quick=True, torch_python="python")
+    assert len(started) == 3
+    assert all(process.poll() is not None for process in started)
+
+
+def test_a_worker_whose_benchmark_is_gone_does_not_go_on_to_the_end_of_its_work():
+    code = "import time; from myodrive.evaluation.speed_bench.serve import serve; serve({'sleep': time.sleep})"
+    worker = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    print(json.dumps({"what": "sleep", "n": 0}), file=worker.stdin, flush=True)
+    assert json.loads(worker.stdout.readline())["wall_s"] < 600
+    print(json.dumps({"what": "sleep", "n": 600}), file=worker.stdin, flush=True)
+    worker.communicate(timeout=60)
+    assert worker.returncode == 0
+
+
+@pytest.mark.skipif(not hasattr(runner.os, "sched_setaffinity"), reason="this system does not pin processes")
+def test_the_process_that_searches_has_the_cores_of_all_that_train_for_it(monkeypatch):
+    pinned, nobody = [], sleeping()
+    monkeypatch.setattr(runner.os, "sched_getaffinity", lambda pid: {0, 1, 2, 3})
+    monkeypatch.setattr(runner.os, "sched_setaffinity", lambda pid, cores: pinned.append(cores))
+    monkeypatch.setattr(subprocess, "Popen", lambda *given, **more: nobody)
+    for one in (our_search(4), our_training(4), rivals("python", 4)[0]):
+        one.start("emg_paper", {})
+    nobody.kill()
+    nobody.communicate()
+    assert pinned == [{0, 1, 2, 3}, {0}, {1}, {2}, {3}, {0, 1, 2, 3}]
 
 
 def test_without_pytorch_only_our_side_is_in_the_table():

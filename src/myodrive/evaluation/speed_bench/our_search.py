@@ -19,8 +19,8 @@ from myodrive.learning.processes import usable_cores
 from myodrive.learning.schedules import Round
 
 
-def work(model: str) -> tuple[dict[str, Callable[[int], None]], Callable[[], None]]:
-    """What can be asked for, and what ends the processes. They start with the first search, and compile in it."""
+def work(model: str) -> dict[str, Callable[[int], None]]:
+    """What can be asked for: a search of some member-steps, whose processes start with the first; or nothing."""
     setting = setting_of(model)
     start = {name: min(max(HYPER[name], r.low), r.high) for name, r in RANGES.items()}
 
@@ -42,12 +42,8 @@ def work(model: str) -> tuple[dict[str, Callable[[int], None]], Callable[[], Non
         found = search(options, lambda member: setting.start(keys[member]), setting.hyper, crew())
         assert found.member_steps == n
 
-    return {"search": search_}, lambda: crew().close()
+    return {"search": search_, "nothing": lambda n: None}
 
 
 if __name__ == "__main__":
-    searching, end = work(sys.argv[1])
-    try:
-        serve(searching)
-    finally:
-        end()
+    serve(work(sys.argv[1]))

@@ -92,8 +92,10 @@ def work(model: str) -> dict[str, Callable[[int], dict[str, float] | None]]:
     state = State.start(start(key), key)
 
     def steps(n: int) -> None:
+        """Always as many as an epoch has, in one call of one program."""
         nonlocal state
-        state = jax.block_until_ready(run_steps(task, state, hyper, training, n)[0])
+        for _ in range(n // STEPS_PER_EPOCH):
+            state = jax.block_until_ready(run_steps(task, state, hyper, training, STEPS_PER_EPOCH)[0])
 
     def epochs(n: int) -> None:
         for _ in range(n):

@@ -104,7 +104,7 @@ class SpeedResult:
             if "search" in ours["work"]:
                 words += [
                     f"{model}: a search is counted in steps of single members, validated after each 5. Its first call, in "
-                    f"which processes start and compile, took {ours['work']['search']['first_s']:.0f} s. Each further "
+                    f"which processes start, took {ours['work']['search']['first_s']:.0f} s. Each further "
                     f"member takes {ours['mib_per_further_member']:.0f} MiB; weights, their average, moments and "
                     f"activations of one need {ours['mib_of_a_member']:.0f} MiB by their shapes."
                 ]
