@@ -2,18 +2,20 @@
 
 python benchmarks/simulate_rajagopal.py DATA_FOLDER [--trial walk] [--start-s 0.6 --end-s 0.9] [--json FILE]
 
-The results beside the data come from OpenSim's own tools, with their filter. Two comparisons: from the angles that lie
-there (inverse dynamics, OpenSim's static optimisation, and our own of the same frames), and from the markers on, where
-the accuracy at which inverse kinematics stops makes a difference too. Moments: difference as a share of the moment's
-range. Activations: root-mean-square error.
+The results beside the data come from OpenSim's own tools, with their filter, on another machine. Three comparisons: from
+the angles that lie there; from the markers on; and from the angles that OpenSim's own tool of inverse kinematics gives
+here, with the setup beside the data. Moments: difference as a share of the moment's range. Activations:
+root-mean-square error. OpenSim's own static optimisation is compared in static_optimization_rajagopal.py.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import subprocess
+import sys
 import tempfile
-import time
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +23,13 @@ import numpy as np
 import xarray as xr
 
 import myodrive as md
-from myodrive.from_simulation.ground_forces import place_forces, read_forces, write_loads
-from myodrive.from_simulation.opensim import read_model
-from myodrive.from_simulation.steps import inverse_dynamics, static_optimization_of_opensim
+from myodrive.evaluation.machine import cpu_seconds
 from myodrive.io.opensim_tables import read_storage
-from myodrive.recording import Recording
 
 CUTOFF_HZ = {"walk": 6.0, "run": 15.0}
 ACCURACY = {"walk": 1e-5, "run": 1e-4}  # of inverse kinematics in the setups beside the data
+WAYS = ("from_angles", "from_markers", "from_opensims_tool")
 STRETCH_S = {"walk": (0.45, 1.80), "run": (0.33, 5.22)}
-LEAST_ACTIVATION = 0.01  # of the models' muscles
 
 
 def table(path: Path) -> xr.DataArray:
@@ -61,81 +60,73 @@ def compare_activations(activation: xr.DataArray, reference: xr.DataArray) -> di
     return dict(zip(muscles, np.sqrt(((activation.values - theirs) ** 2).mean(axis=0)).tolist()))
 
 
-def own_optimization(recording: Recording) -> xr.DataArray:
-    """Our own static optimisation of the same frames."""
-    problem = md.muscle_problem(recording)
-    return md.solve_static_optimization(problem, bounds=(LEAST_ACTIVATION, 1.0)).activations
-
-
 def compare(folder: Path, trial: str, start_s: float, end_s: float) -> dict[str, Any]:
-    """Both comparisons of one trial."""
-    data, cutoff = folder / trial, CUTOFF_HZ[trial]
+    """Both comparisons of one trial, each of them one call."""
+    data = folder / trial
     results = data / "simulated"
     moments_there = table(results / f"id_{trial}.sto")
     activation_there = table(results / f"{trial}_StaticOptimization_activation.sto")
-    model = read_model(data / f"subject_scaled_{trial}.osim")
-    forces = place_forces(read_forces(data / f"grf_{trial}.mot"), [*model.bodies])
-    angles = table(results / f"ik_{trial}.mot").sel(label=[c.name for c in model.coordinates]).rename(label="joint")
-    turns = np.array([c.units == "rad" for c in model.coordinates])
-    angles = angles.copy(data=np.where(turns, np.radians(angles.values), angles.values))
-    when = angles.time.values[(angles.time.values >= start_s - 1e-9) & (angles.time.values <= end_s + 1e-9)]
-    seconds = {}
+    started = {"from_angles": {"angles": results / f"ik_{trial}.mot"}}
+    started["from_markers"] = {"markers": data / f"motion_capture_{trial}.trc"}
+    found: dict[str, Any] = {"trial": trial, "stretch_s": (start_s, end_s), "cpu_s": {}}
     with tempfile.TemporaryDirectory() as name:
-        loads = write_loads(forces, Path(name))
-        began = time.perf_counter()
-        signals = inverse_dynamics(model, angles, cutoff, when, loads)
-        seconds["inverse dynamics and geometry"] = time.perf_counter() - began
-        began = time.perf_counter()
-        theirs, failed = static_optimization_of_opensim(
-            model, angles, cutoff, signals["moment_arms"], loads, Path(name)
+        started["from_opensims_tool"] = {"angles": md.read(opensims_tool(data, trial, Path(name)))}
+    angles = {}
+    for way, movement in started.items():
+        began = cpu_seconds()
+        simulated = md.simulate(
+            data / f"subject_scaled_{trial}.osim",
+            forces=data / f"grf_{trial}.mot",
+            cutoff_hz=CUTOFF_HZ[trial],
+            accuracy=ACCURACY[trial],
+            start_s=start_s,
+            end_s=end_s,
+            **movement,
         )
-        seconds["OpenSim's static optimisation"] = time.perf_counter() - began
-    began = time.perf_counter()
-    chain = md.simulate(
-        data / f"subject_scaled_{trial}.osim",
-        data / f"motion_capture_{trial}.trc",
-        data / f"grf_{trial}.mot",
-        cutoff_hz=cutoff,
-        accuracy=ACCURACY[trial],
-        start_s=start_s,
-        end_s=end_s,
-        static_optimization="none",
-    )
-    seconds["from markers to moments and geometry"] = time.perf_counter() - began
-    return {
-        "trial": trial,
-        "stretch_s": (start_s, end_s),
-        "frames": when.size,
-        "wall_s": seconds,
-        "failed_frames": failed,
-        "from_angles": {
-            "moments": compare_moments(signals["moments"], moments_there),
-            "opensim": compare_activations(theirs["simulated"], activation_there),
-            "own": compare_activations(own_optimization(Recording(signals)), activation_there),
-        },
-        "from_markers": {
-            "moments": compare_moments(chain["moments"], moments_there),
-            "own": compare_activations(own_optimization(chain), activation_there),
-        },
-        "findings": chain.info["simulation"]["findings"],
-    }
+        found["cpu_s"][way] = cpu_seconds() - began
+        angles[way] = simulated["angles_unfiltered"]
+        found[way] = {
+            "moments": compare_moments(simulated["moments"], moments_there),
+            "activations": compare_activations(simulated["simulated"], activation_there),
+            "findings": simulated.info["simulation"]["findings"],
+        }
+    off = abs(angles["from_markers"] - angles["from_opensims_tool"]).sel(joint=angles["from_opensims_tool"].joint)
+    return found | {"frames": simulated["simulated"].sizes["time"], "off_opensims_tool_deg": float(off.max())}
+
+
+def opensims_tool(data: Path, trial: str, folder: Path) -> Path:
+    """Run OpenSim's own tool of inverse kinematics with the setup beside the data; give its file of angles."""
+    setup = ElementTree.parse(data / f"ik_setup_{trial}.xml")
+    for tag, value in {
+        "model_file": data / f"subject_scaled_{trial}.osim",
+        "marker_file": data / f"motion_capture_{trial}.trc",
+        "output_motion_file": folder / "ik.mot",
+        "results_directory": folder,
+    }.items():
+        for element in setup.iter(tag):
+            element.text = str(Path(value).resolve())
+    setup.write(folder / "setup.xml")
+    program = "import opensim; opensim.InverseKinematicsTool('setup.xml').run()"
+    subprocess.run([sys.executable, "-c", program], cwd=folder, check=True, capture_output=True)
+    return folder / "ik.mot"
 
 
 def show(result: dict[str, Any]) -> None:
     """Print the figures of a trial."""
-    times = ", ".join(f"{what} {s:.1f} s" for what, s in result["wall_s"].items())
-    print(f"{result['trial']}: {result['frames']} frames; {times}")
-    print(f"  {'':<18} {'range':>8}   {'from their angles':^22}   {'from the markers':^22}")
+    times = ", ".join(f"{way.replace('_', ' ')} {s:.1f} s" for way, s in result["cpu_s"].items())
+    print(f"{result['trial']}: {result['frames']} frames; CPU time {times}")
+    print(
+        f"  angles from the markers are at most {result['off_opensims_tool_deg']:.2g} deg off OpenSim's tool run here"
+    )
+    print(f"  {'':<18} {'range':>8}" + "".join(f"   {way.replace('_', ' '):^22}" for way in WAYS))
     for joint, row in result["from_angles"]["moments"].items():
-        chain = result["from_markers"]["moments"][joint]
-        shares = "   ".join(f"RMS {100 * r['rms']:5.2f} % most {100 * r['largest']:6.2f} %" for r in (row, chain))
+        rows = [result[way]["moments"][joint] for way in WAYS]
+        shares = "   ".join(f"RMS {100 * r['rms']:5.2f} % most {100 * r['largest']:6.2f} %" for r in rows)
         print(f"  {joint:<18} {row['range']:8.1f}   {shares}")
-    for way, solvers in (("from_angles", ("opensim", "own")), ("from_markers", ("own",))):
-        for solver in solvers:
-            rmse = result[way][solver]
-            worst = max(rmse, key=lambda muscle: rmse[muscle])
-            mean = np.mean([*rmse.values()])
-            print(f"  activation RMSE, {way}, {solver}: mean {mean:.4f}, largest {rmse[worst]:.4f} ({worst})")
+    for way in WAYS:
+        rmse = result[way]["activations"]
+        worst = max(rmse, key=lambda muscle: rmse[muscle])
+        print(f"  activation RMSE, {way}: mean {np.mean([*rmse.values()]):.4f}, largest {rmse[worst]:.4f} ({worst})")
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from importlib.util import find_spec
@@ -14,7 +15,7 @@ import myodrive as md
 import tiny_arm as arm
 from myodrive.errors import FileError, MissingExtraError, MyodriveError, OptionError, SignalError
 from myodrive.from_simulation import opensim
-from myodrive.from_simulation.ground_forces import ExternalForce, find_feet, place_forces, read_forces
+from myodrive.from_simulation.ground_forces import ExternalForce, check_forces, find_feet, place_forces, read_forces
 from myodrive.from_simulation.marker_map import LONGEST_GAP_S, fill_markers, match_markers, read_marker_maps
 from myodrive.io.child import Ended
 from myodrive.io.opensim_tables import write_storage, write_trc
@@ -179,6 +180,18 @@ def test_a_force_without_a_side_goes_to_the_nearest_foot() -> None:
     t = np.arange(0, 1, 0.1)
     placed = find_feet([step("plate1", -0.65), step("plate2", 0.0)], still_feet(t), 70.0, "grf.mot")
     assert [f.body for f in placed] == ["calcn_l", "calcn_r"]
+
+
+def test_steps_in_pound_force_are_noticed_and_half_the_weight_on_one_plate_is_not() -> None:
+    around = np.zeros((10, 2, 3))
+    for share, refused in ((1.1 / 4.448, True), (0.5, False)):
+        plate = step("plate1", 0.0)
+        force = dataclasses.replace(plate, force=plate.force * share * 70 * 9.81 / 700)
+        if refused:
+            with pytest.raises(SignalError, match=r"0.247 times the weight of 70 kg.*pound-force times 4.448"):
+                check_forces([force], around, 70.0, "grf.mot")
+        else:
+            check_forces([force], around, 70.0, "grf.mot")
 
 
 def test_exchanged_feet_are_noticed() -> None:

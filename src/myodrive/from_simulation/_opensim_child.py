@@ -281,6 +281,38 @@ def dynamics(job: Job, arrays: Arrays) -> Answer:
     return {"all_coordinates": names, "coordinates": free, "muscles": [m.getName() for m in muscles]}, out
 
 
+def millard_muscles(job: Job, arrays: Arrays) -> Answer:
+    """Parameters (muscle, 6) and sampled curves (muscle, point) of every muscle, as `HillMuscles` wants them."""
+    system = System(job["model"], rigid_tendons=True)
+    parameters: list[list[float]] = []
+    curves: dict[str, list[list[float]]] = {name: [] for name in job["curves"]}
+    for muscle in system.muscles:
+        millard = osim.Millard2012EquilibriumMuscle.safeDownCast(muscle)
+        if millard is None:
+            raise Refusal(
+                f"the muscle '{muscle.getName()}' is a {muscle.getConcreteClassName()}, and only the curves of "
+                "Millard2012EquilibriumMuscle can be read.",
+                "Take the forces from OpenSim frame by frame.",
+            )
+        parameters.append(
+            [
+                millard.getMaxIsometricForce(),
+                millard.getOptimalFiberLength(),
+                millard.getTendonSlackLength(),
+                millard.getPennationAngleAtOptimalFiberLength(),
+                millard.getMaxContractionVelocity(),
+                millard.getMinimumFiberLength(),
+            ]
+        )
+        for name, curve in (
+            ("active", millard.getActiveForceLengthCurve()),
+            ("passive", millard.getFiberForceLengthCurve()),
+            ("velocity", millard.getForceVelocityCurve()),
+        ):
+            curves[name].append([curve.calcValue(float(x)) for x in np.linspace(*job["curves"][name])])
+    return {}, {"parameters": np.array(parameters), **{name: np.array(rows) for name, rows in curves.items()}}
+
+
 def pose(
     system: System, free: list[str], motion: list[np.ndarray], index: dict[str, int], n_speed: int
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -388,7 +420,16 @@ def vector(v: Any) -> list[float]:
 
 TASKS = {
     f.__name__: f
-    for f in (describe, marker_positions, scale, inverse_kinematics, body_places, dynamics, static_optimization)
+    for f in (
+        describe,
+        marker_positions,
+        scale,
+        inverse_kinematics,
+        body_places,
+        dynamics,
+        millard_muscles,
+        static_optimization,
+    )
 }
 
 

@@ -18,6 +18,7 @@ RESIDUAL_FORCE, RESIDUAL_MOMENT = 0.05, 0.01
 RESERVE = 0.05
 HEIGHT_M = 1.7  # of the person, where nothing says it: residual moments are only compared in order of magnitude
 SATURATED = 0.99  # activation
+_MISFIT = " Motion and forces do not fit: masses, filter or units are wrong, or the forces of one foot are missing."
 LEAST_MOMENT_NM = 5.0  # a joint whose moment stays below it is not compared with its reserve
 
 
@@ -97,7 +98,7 @@ def _residuals(moments: xr.DataArray, model: Model, largest_force_n: float) -> l
             Finding(
                 what, peak, units, good,
                 f"The largest {what} is {peak:.0f} {units}{share if scale else ''} (usual is under {100 * limit:.0f} %)."
-                + ("" if good else " Motion and forces do not fit: masses, filter, or the forces of one foot are missing."),
+                + ("" if good else _MISFIT),
             )
         )  # fmt: skip
     return found

@@ -19,7 +19,9 @@ from myodrive.safe_write import safe_write_text
 
 GRAVITY = 9.81  # m/s²
 CONTACT = 0.05  # of body weight: a force above it touches
-LEAST_PEAK, LARGEST_PEAK = 0.2, 12.0  # of body weight; sprinting reaches 5
+# Of body weight, all forces together: one foot of two on a plate gives half, a step the whole, sprinting reaches 5. In
+# pound-force a step is a quarter.
+LEAST_PEAK, LARGEST_PEAK = 0.35, 12.0
 UPRIGHT = 0.7  # least share of the force that is vertical while it touches
 FROM_BODY_M = 0.5  # farthest from all markers that a point of application may lie
 METRES = 20.0  # a laboratory is smaller: coordinates beyond it are mm
@@ -119,8 +121,9 @@ def check_forces(
         if acts.any():
             _check_points(force, acts, body, where)
     feet = [f for f in forces if not f.stated]  # a hand may push as it likes
-    peak = max((float(np.linalg.norm(f.force, axis=1).max()) for f in feet), default=weight) / weight
-    if not LEAST_PEAK <= peak <= LARGEST_PEAK:
+    total = sum((f.force for f in feet), np.zeros(3))
+    peak = float(np.linalg.norm(total, axis=-1).max()) / weight
+    if feet and not LEAST_PEAK <= peak <= LARGEST_PEAK:
         raise SignalError(
             f"the largest force is {peak:.3g} times the weight of {mass_kg:.0f} kg. Either the forces are not in N, or "
             "nobody stepped on the plates, or the mass is wrong.",
@@ -269,7 +272,7 @@ def _check_points(force: ExternalForce, acts: np.ndarray, body: np.ndarray, wher
     if outside(points / 1000.0) <= FROM_BODY_M and np.median(np.abs(points)) > METRES:
         what, remedy = "its points of application are in mm", "Give them in m, and torques in N m."
     else:
-        what = "markers and forces are not in one frame"
+        what = "motion and forces are not in one frame"
         remedy = "Turn and shift both into OpenSim's frame: x forwards, y up, z to the right, one origin."
     middle = ", ".join(f"{v:.3g}" for v in np.median(points, axis=0))
     raise SignalError(

@@ -213,7 +213,7 @@ def _pose(
     bodies = _steppers(model, trial.forces)
     gaps: dict[str, str] = {}
     if trial.match is None:
-        poses = {"angles_unfiltered": trial.padded, "places": body_places(model, trial.padded, bodies)}
+        poses = {"angles_unfiltered": trial.movement, "places": body_places(model, trial.movement, bodies)}
         check_forces(trial.forces, poses["places"].values, mass_kg, trial.forces_from)
     else:
         markers, gaps = followed_markers(trial, trial.match, model)
