@@ -34,12 +34,14 @@ PERSON = {"walk": (85.1, 1.80), "run": (72.8, 1.76)}  # kg; m, from the lengths 
 @contextmanager
 def as_shipped() -> Iterator[None]:
     """No repair, but for the pelvis, by which angles are told."""
-    repairs = mujoco_model.REPAIRS, mujoco_model.PATH_REPAIRS
+    kept = {name: getattr(mujoco_model, name) for name in ("REPAIRS", "PATH_REPAIRS", "read_published")}
     mujoco_model.REPAIRS, mujoco_model.PATH_REPAIRS = (mujoco_model.straighten_pelvis,), ()
+    mujoco_model.read_published = lambda: None
     try:
         yield
     finally:
-        mujoco_model.REPAIRS, mujoco_model.PATH_REPAIRS = repairs
+        for name, value in kept.items():
+            setattr(mujoco_model, name, value)
 
 
 def rms(difference: xr.DataArray, dim: str | tuple[str, ...] = "time") -> xr.DataArray:

@@ -11,16 +11,16 @@ import contextlib
 import copy
 import dataclasses
 import functools
-import tomllib
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from importlib import resources
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from myodrive.errors import MissingExtraError, OptionError
+from myodrive.from_simulation.hill_muscles import HillMuscles
+from myodrive.from_simulation.mujoco_muscles import hill_muscles, read_published
 
 # OpenSim's ground (x forwards, y up, z to the right) in MuJoCo's world, in which z is up and the models face along -y.
 FROM_OPENSIM: Float[np.ndarray, "3 3"] = np.array([[0.0, 0.0, -1.0], [-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
@@ -40,12 +40,9 @@ _TISSUE = 1050.0  # kg/m³
 _STRENGTH_N = {"INFSP": 1075.8, "TMIN": 269.5}  # as in Saul et al.'s model
 _POSES = 400  # drawn over the ranges of the joints, for a muscle's longest and shortest path
 
-# MuJoCo's parameters of a muscle: range of normalised lengths, force, scale, least and largest length with active force,
-# largest speed, passive force, force in lengthening. Most muscles of both models have these; passive force is then the
-# isometric one at 1.7 optimal lengths, as of Millard's curve.
-_CURVE = {"shortest": 0.0, "longest": 1.8, "speed": 10.0, "passive": 0.8, "lengthening": 1.4}
-_DEFAULTS = {0: 0.75, 1: 1.05, 4: 0.5, 5: 1.6, 6: 1.5}  # place: MuJoCo's own number where nobody gave one
-THICKNESS = 9  # the place that MuJoCo leaves free: optimal length times sine of the pennation, m
+# Place among MuJoCo's parameters of a muscle (range of lengths, least and largest length with active force, speed): its
+# own number where nobody gave one.
+_DEFAULTS = {0: 0.75, 1: 1.05, 4: 0.5, 5: 1.6, 6: 1.5}
 
 _ARMS = "its moment arms at the shoulder are off by more than a centimetre"
 _SHANK = "within 20 degrees of knee extension its moment arm at the knee is 4 mm too small"
@@ -77,6 +74,7 @@ class MujocoModel:
     place: dict[str, int]  # joint: its place among qpos, qvel and qacc, which is one and the same
     couplings: tuple[Coupling, ...]
     muscles: tuple[str, ...]
+    hill: HillMuscles
     untrusted: dict[str, str]  # muscle: why
 
     @property
@@ -130,7 +128,9 @@ def load_mujoco_model(
     muscles = tuple(model.actuator(i).name for i in range(model.nu))
     guessed = (model.actuator_gainprm[:, [*_DEFAULTS]] == [*_DEFAULTS.values()]).all(axis=1)
     untrusted = {**UNTRUSTED[name], **{m: _GUESSED for m, is_guessed in zip(muscles, guessed) if is_guessed}}
-    return MujocoModel(name, model, place, find_couplings(model), muscles, untrusted)
+    published = read_published() if name == "legs" else None
+    hill = hill_muscles(model, published, height_m / MODEL_HEIGHT_M)
+    return MujocoModel(name, model, place, find_couplings(model), muscles, hill, untrusted)
 
 
 def compile_model(name: str, repairs: tuple[Callable[[Any], None], ...] = ()) -> Any:
@@ -167,7 +167,6 @@ def resize(model: Any, mass_kg: float, height_m: float) -> None:
     lengths = ("body_pos", "body_ipos", "jnt_pos", "geom_pos", "geom_size", "site_pos", "site_size")
     for name in (*lengths, "actuator_lengthrange"):
         getattr(model, name)[:] *= longer
-    model.actuator_gainprm[:, THICKNESS] *= longer
     model.body_mass[:] *= heavier
     model.body_inertia[:] *= heavier * longer**2
     slides = model.jnt_type == mujoco.mjtJoint.mjJNT_SLIDE
@@ -267,24 +266,6 @@ def restore_length_range(model: Any) -> None:
         model.actuator_lengthrange[lost] = np.column_stack([lengths.min(axis=0), lengths.max(axis=0)])
 
 
-def restore_architecture(model: Any) -> None:
-    """The conversion fitted fibres, tendons and strengths of the legs anew, and turned the knee about a wrong centre.
-
-    In running the forces of ten muscles were a third or more away from the original's, of semimembranosus 71 %. They get
-    the published numbers of ``mujoco_muscles.toml`` back, pennation included.
-    """
-    text = resources.files(__package__).joinpath("mujoco_muscles.toml").read_text(encoding="utf-8")
-    known = tomllib.loads(text)["legs"]
-    for i in range(model.nu):
-        muscle = model.actuator(i).name.removesuffix("_r").removesuffix("_l")
-        if muscle in known:
-            force, fiber, tendon, pennation = known[muscle]
-            model.actuator_lengthrange[i] = tendon, tendon + fiber
-            curve = (0.0, 1.0, force, 1.0, *_CURVE.values())
-            model.actuator_gainprm[i, :THICKNESS] = model.actuator_biasprm[i, :THICKNESS] = curve
-            model.actuator_gainprm[i, THICKNESS] = fiber * np.sin(np.radians(pennation))
-
-
 PATH_REPAIRS: tuple[Callable[[Any], None], ...] = (restore_wraps,)
 REPAIRS: tuple[Callable[[Any], None], ...] = (
     centre_knees,
@@ -294,7 +275,6 @@ REPAIRS: tuple[Callable[[Any], None], ...] = (
     match_active_to_passive,
     restore_strength,
     restore_length_range,
-    restore_architecture,
 )
 
 

@@ -23,7 +23,6 @@ from myodrive.from_simulation.mujoco_model import (
     MODEL_HEIGHT_M,
     MODEL_MASS_KG,
     PELVIS_JOINTS,
-    THICKNESS,
     MujocoModel,
     load_mujoco_model,
 )
@@ -379,7 +378,7 @@ def _evaluate(
     followers = [(i, c) for i, c in enumerate(model.couplings) if c.follows in joints]
     loads = [(compiled.body(f.body).id, *_in_world(f, time)) for f in forces]
     found = {"moments": np.empty((time.size, len(joints))), "arms": np.empty((time.size, len(joints), compiled.nu))}
-    found |= {name: np.empty((time.size, compiled.nu)) for name in _OF_MUSCLES}
+    found |= {name: np.empty((time.size, compiled.nu)) for name in ("muscle_lengths", "muscle_velocities")}
     lever, outside = np.empty((compiled.nu, compiled.nv)), np.empty(compiled.nv)
     for k in range(time.size):
         for i, c in followers:
@@ -392,35 +391,9 @@ def _evaluate(
         found["moments"][k] = (data.qfrc_inverse - outside) @ reach
         mujoco.mju_sparse2dense(lever, data.actuator_moment, data.moment_rownnz, data.moment_rowadr, data.moment_colind)
         found["arms"][k] = -(lever @ reach).T  # a muscle shortens the path, MuJoCo's lever lengthens it
-        lengths, speeds = data.actuator_length, lever @ data.qvel
-        found["muscle_lengths"][k], found["muscle_velocities"][k] = lengths, speeds
-        found["active_force"][k], found["passive_force"][k] = _muscle_forces(compiled, lengths, speeds)
-    return found
-
-
-def _muscle_forces(
-    model: Any, lengths: Float[np.ndarray, "muscle"], speeds: Float[np.ndarray, "muscle"]
-) -> tuple[Float[np.ndarray, "muscle"], Float[np.ndarray, "muscle"]]:
-    """Active force at activation 1, and passive force, N, with fibres at an angle to a rigid tendon.
-
-    MuJoCo knows no pennation: it is given the tendon and the fibre laid in one line, and its force is turned back. Its
-    forces are negative, as they pull.
-    """
-    import mujoco
-
-    spans, acceleration = model.actuator_lengthrange, model.actuator_acc0
-    thickness = model.actuator_gainprm[:, THICKNESS]
-    along = np.maximum(lengths - spans[:, 0], 0.0)
-    fiber = np.hypot(along, thickness)
-    cosine = np.where(thickness > 0, along / np.where(thickness > 0, fiber, 1.0), 1.0)
-    straight = np.where(thickness > 0, spans[:, 0] + fiber, lengths)
-    forces = np.empty((2, model.nu))
-    for i, (length, speed) in enumerate(zip(straight, speeds * cosine)):
-        curve = model.actuator_gainprm[i, :THICKNESS], model.actuator_biasprm[i, :THICKNESS]
-        forces[0, i] = -mujoco.mju_muscleGain(length, speed, spans[i], acceleration[i], curve[0])
-        forces[1, i] = -mujoco.mju_muscleBias(length, spans[i], acceleration[i], curve[1])
-    active, passive = np.maximum(forces * cosine, 0.0)
-    return active, passive
+        found["muscle_lengths"][k], found["muscle_velocities"][k] = data.actuator_length, lever @ data.qvel
+    active, passive = model.hill.forces(found["muscle_lengths"], found["muscle_velocities"])
+    return {**found, "active_force": active, "passive_force": passive}
 
 
 def _in_world(force: ExternalForce, time: Float[np.ndarray, " time"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
