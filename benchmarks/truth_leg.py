@@ -2,7 +2,8 @@
 
 python benchmarks/truth_leg.py --seeds 1000 1001 --methods ridge-fir stdr-net --json FILE
 
-Beside the estimators stands a linear filter that is told each trial's delay and co-contraction: what could be reached.
+Beside the estimators stand linear filters that change with delay and co-contraction: one is told both, the others read
+them off the simulated activity itself, in stretches of 1, 2 and 4 s. That is what could be reached, and with what context.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 from myodrive.estimator import estimators, versions
 from myodrive.evaluation.machine import describe_machine
 from myodrive.evaluation.metrics import lag_s, r2
-from myodrive.learning.linear import fit_ridge_by_folds, lagged
+from myodrive.learning.linear import fit_ridge, fit_ridge_by_folds, lagged
 from myodrive.recording import Recording, Study
 from myodrive.truth.musculoskeletal import FULL_VOLTS, RATE_HZ, simulate_trials
 
@@ -46,15 +47,43 @@ def by_estimator(method: str, study: Study) -> dict[str, list[float]]:
     return score(estimates, [t.values for t in estimator.measured(test)])
 
 
-def told(study: Study, window_s: float = 0.05) -> dict[str, list[float]]:
-    """A ridge on the simulated activity at the right instant, alone and times the trial's share of co-contraction."""
+def told(study: Study) -> np.ndarray:
+    """Delay and co-contraction of each trial, (trial, 1, 2)."""
+    return np.array([[[r.info["truth"][k] for k in ("delay_s", "cocontraction")]] for r in study])
+
+
+def read_off(study: Study, stretch_s: float) -> np.ndarray:
+    """Both as far as the simulated activity of a stretch tells, (trial, stretch, 2)."""
+    n = round(stretch_s * RATE_HZ)
+    signals = [r["simulated"].values for r in study]
+    traits = np.array([[_traits(x[i : i + n]) for i in range(0, len(x) - n + 1, n)] for x in signals])
+    known = np.broadcast_to(told(study), (*traits.shape[:2], 2))
+    fitted = fit_ridge(*(a[:N_TRAIN].reshape(-1, a.shape[2]) for a in (traits, known)), [0.01])[0]
+    return fitted.predict(traits.reshape(-1, traits.shape[2])).reshape(known.shape)
+
+
+def _traits(x: np.ndarray) -> np.ndarray:
+    """How active each muscle is, and how fast it all goes: relative slope, peak and mean of the spectrum."""
+    varying = x - x.mean(axis=0)
+    slope = np.sqrt(np.sum((np.diff(x, axis=0) * RATE_HZ) ** 2) / np.sum(varying**2))
+    power = np.sum(np.abs(np.fft.rfft(varying * np.hanning(len(x))[:, None], n=4096, axis=0)) ** 2, axis=1)
+    hz = np.fft.rfftfreq(4096, 1 / RATE_HZ)
+    band = (hz > 0.4) & (hz < 1.4)
+    pace = [np.log(slope), hz[band][np.argmax(power[band])], np.sum((power * hz)[band]) / np.sum(power[band])]
+    traits = np.r_[np.sqrt(x.mean(axis=0)), pace]
+    return np.r_[traits, traits**2]
+
+
+def changing_filter(study: Study, said: np.ndarray) -> dict[str, list[float]]:
+    """A ridge over ±200 ms of all muscles whose weights follow what is said of delay and co-contraction."""
+    said = (said - said.mean(axis=(0, 1))) / said.std(axis=(0, 1))
     features = []
-    for recording in study:
-        said, signal = recording.info["truth"], recording["simulated"]
-        clock = np.clip(signal.time.values + said["delay_s"], None, signal.time.values[-1])
-        reach = round(window_s * RATE_HZ)
-        taps = lagged(signal.interp(time=clock).values, range(-reach, reach + 1))
-        features.append(np.concatenate([taps, said["cocontraction"] * taps, said["cocontraction"] ** 2 * taps], axis=1))
+    for recording, stretches in zip(study, said):
+        taps = lagged(recording["simulated"].values, range(-20, 21, 2))
+        delay, share = np.repeat(stretches, len(taps) // len(stretches), axis=0).T[:, :, None]
+        missing = len(taps) - len(delay)  # the end that fills no stretch is taken as the last one that is full
+        delay, share = (np.r_[v, np.repeat(v[-1:], missing, axis=0)] for v in (delay, share))
+        features.append(np.concatenate([taps, delay * taps, share * taps, delay**2 * taps], axis=1))
     trial = np.repeat(np.arange(N_TRAIN), len(features[0]))
     folds = [(trial % 5 != k, trial % 5 == k) for k in range(5)]
     target = np.concatenate([r["emg"].values / FULL_VOLTS for r in study.recordings[:N_TRAIN]])
@@ -73,9 +102,10 @@ def main() -> None:
     rows = []
     for seed in options.seeds:
         study = simulate_trials(seed, N_TRIAL, movement=options.movement)
-        for method in [*options.methods, "told"]:
+        filters = {"told": told(study), **{f"read off {s:g} s": read_off(study, s) for s in (1.0, 2.0, 4.0)}}
+        for method in [*options.methods, *filters]:
             start = time.process_time()
-            row = told(study) if method == "told" else by_estimator(method, study)
+            row = changing_filter(study, filters[method]) if method in filters else by_estimator(method, study)
             rows.append({"seed": seed, "method": method, "cpu_s": round(time.process_time() - start, 1), **row})
             mean, least = np.mean(row["r2"]), min(row["r2"])
             late = max(map(abs, row["lag_ms"]))
