@@ -12,7 +12,8 @@ from myodrive.from_simulation.simulate import muscle_problem
 from myodrive.from_simulation.static_optimization import solve_static_optimization
 from myodrive.recording import Recording
 from myodrive.truth import leg
-from myodrive.truth.musculoskeletal import LEG, UNDISTORTED, LegSetting, draw_trial, simulate_trials
+from myodrive.truth.leg_movement import draw_trial
+from myodrive.truth.musculoskeletal import LEG, UNDISTORTED, LegSetting, simulate_trials
 
 
 def one(setting: LegSetting, seed: int = 1000) -> Recording:
@@ -102,7 +103,7 @@ def test_what_cannot_be_simulated_is_refused_with_what_can(wrong: dict) -> None:
 
 
 def test_a_cycle_starts_where_the_hip_flexes_through_its_mean() -> None:
-    trial = draw_trial("cyclic", LEG, np.random.default_rng(3))
+    trial = draw_trial("cyclic", LEG.cadence_hz, LEG.load_n, np.random.default_rng(3))
     main = dataclasses.replace(trial, sizes=trial.sizes * [[1], [0], [0]])
     starts = trial.cycle_starts(10.0)
     motion = main.motion(starts)

@@ -12,8 +12,9 @@ import myodrive as md
 from myodrive.from_simulation.simulate import muscle_problem, simulate
 from myodrive.from_simulation.static_optimization import solve_static_optimization
 from myodrive.truth import leg
+from myodrive.truth.leg_movement import draw_trial
 from myodrive.truth.leg_opensim import write_trials
-from myodrive.truth.musculoskeletal import LEG, UNDISTORTED, draw_trial, simulate_trials
+from myodrive.truth.musculoskeletal import LEG, UNDISTORTED, simulate_trials
 
 TIME = np.linspace(0.0, 1.5, 40)
 
@@ -30,7 +31,7 @@ def energy(motion: leg.Motion) -> np.ndarray:
 
 
 def test_the_power_of_joints_and_load_is_the_change_of_energy() -> None:
-    trial, step = draw_trial("irregular", LEG, np.random.default_rng(0)), 1e-5
+    trial, step = draw_trial("irregular", LEG.cadence_hz, LEG.load_n, np.random.default_rng(0)), 1e-5
     change = (energy(trial.motion(TIME + step)) - energy(trial.motion(TIME - step))) / (2 * step)
     motion = trial.motion(TIME)
     force, velocity = trial.load(motion), motion.follow(2, leg.BALL_OF_FOOT)[1]
@@ -39,7 +40,7 @@ def test_the_power_of_joints_and_load_is_the_change_of_energy() -> None:
 
 
 def test_moment_arms_are_minus_the_slopes_of_the_lengths() -> None:
-    motion, step = draw_trial("cyclic", LEG, np.random.default_rng(1)).motion(TIME), 1e-6
+    motion, step = draw_trial("cyclic", LEG.cadence_hz, LEG.load_n, np.random.default_rng(1)).motion(TIME), 1e-6
     _, arms = leg.muscle_geometry(motion)
     for j in range(len(leg.JOINTS)):
         turned = [
@@ -50,7 +51,7 @@ def test_moment_arms_are_minus_the_slopes_of_the_lengths() -> None:
 
 
 def test_speeds_and_accelerations_are_the_derivatives_of_the_angles() -> None:
-    trial, step = draw_trial("irregular", LEG, np.random.default_rng(2)), 1e-4
+    trial, step = draw_trial("irregular", LEG.cadence_hz, LEG.load_n, np.random.default_rng(2)), 1e-4
     before, now, after = (trial.motion(TIME + d) for d in (-step, 0.0, step))
     assert np.abs((after.angle - before.angle) / (2 * step) - now.speed).max() < 1e-5
     assert np.abs((after.speed - before.speed) / (2 * step) - now.acceleration).max() < 1e-4

@@ -23,18 +23,16 @@ from myodrive.muscles import recognise
 from myodrive.recording import Recording, Source, Study, make_events, make_signal
 from myodrive.truth import leg
 from myodrive.truth.electrodes import Electrode
+from myodrive.truth.leg_movement import MOVEMENTS, Range, Trial, draw_trial
 from myodrive.truth.scenarios import Scenario
 from myodrive.truth.simulate import CONTROL_HZ, EmgStreams, emg_of_activation
 
 RATE_HZ = 100.0  # of all signals but raw EMG
 RAW_HZ = 2000.0
-RESERVE = 1.0  # N m for one unit of control, as in `simulate.muscle_problem`
 FULL_VOLTS = 5e-4  # of the EMG at an activation of 1, root mean square
 NOISE_SIGMA_S = 0.03  # a Gaussian spectrum that has fallen by half (power) at 4.4 Hz
 TRACKING = 20.0  # so much dearer than effort is it to leave the co-contraction that was meant
 SNR_DB = 20.0  # of raw EMG
-
-Range = tuple[float, float]
 
 
 class LegSetting(BaseModel):
@@ -63,59 +61,6 @@ UNDISTORTED = LegSetting(
     torque_noise=0.0,
     emg_noise=0.0,
 )
-
-# Of each joint's angle (rad): its mean, and size and phase of what repeats in every cycle.
-_MEAN = np.array(leg.REST_RAD)
-_SIZE = np.array([0.25, 0.35, 0.20])
-_PHASE = np.array([0.0, -1.0, 1.5])
-_RATIOS = {"cyclic": (1.0, 2.0, 0.37), "irregular": (1.0, 1.62, 0.37)}  # frequencies over the cadence
-_PARTS = (1.0, 0.15, 0.3)  # of the sizes
-
-
-@dataclasses.dataclass(frozen=True)
-class Trial:
-    """What is drawn for one trial."""
-
-    cadence_hz: float
-    load_n: float
-    frequencies_hz: Float[np.ndarray, " part"]
-    sizes: Float[np.ndarray, "part joint"]  # rad
-    phases: Float[np.ndarray, "part joint"]
-
-    def motion(self, time: Float[np.ndarray, " time"]) -> leg.Motion:
-        """A few sines, so that the motion is known at any instant, derivatives included."""
-        turn = 2 * np.pi * self.frequencies_hz[:, None]
-        angle = turn * time[:, None, None] + self.phases  # (time, part, joint)
-        return leg.Motion(
-            _MEAN + (self.sizes * np.sin(angle)).sum(axis=1),
-            (self.sizes * turn * np.cos(angle)).sum(axis=1),
-            -(self.sizes * turn**2 * np.sin(angle)).sum(axis=1),
-        )
-
-    def cycle_starts(self, end_s: float) -> Float[np.ndarray, " start"]:
-        """Where the main sine of the hip rises through its mean."""
-        first = -self.phases[0, 0] / (2 * np.pi) % 1.0
-        return np.arange(first, end_s * self.cadence_hz) / self.cadence_hz
-
-    def load(self, motion: leg.Motion) -> np.ndarray:
-        """The force on the ball of the foot (N): a pedal that pushes up, with a brake that fades out at rest."""
-        velocity = motion.follow(2, leg.BALL_OF_FOOT)[1]
-        return self.load_n * (0.5j - velocity / np.sqrt(np.abs(velocity) ** 2 + 0.2**2))
-
-    def problem(self, time: Float[np.ndarray, " time"]) -> MuscleProblem:
-        """What the muscles have to make at these instants."""
-        motion = self.motion(time)
-        lengths, arms = leg.muscle_geometry(motion)
-        speeds = -(motion.speed[:, None, :] @ arms)[:, 0]
-        return MuscleProblem(
-            muscles=leg.NAMES,
-            coordinates=leg.JOINTS,
-            time=time,
-            torques=leg.joint_torques(motion, self.load(motion)),
-            moment_arms=arms,
-            active_force=leg.hill_muscles().forces(lengths, speeds)[0],
-            reserves=np.full(len(leg.JOINTS), RESERVE),
-        )
 
 
 def simulate_trials(
@@ -161,7 +106,7 @@ def simulate_trials(
     OptionError
         If an option has a value that makes no sense.
     """
-    if n_trial < 1 or duration_s < 2 or movement not in _RATIOS or emg not in ("envelope", "raw"):
+    if n_trial < 1 or duration_s < 2 or movement not in MOVEMENTS or emg not in ("envelope", "raw"):
         raise OptionError(
             f"there is no way to simulate {n_trial} trials of {duration_s:g} s, movement '{movement}', EMG '{emg}'.",
             remedy="At least one trial of 2 s; movement 'cyclic' or 'irregular'; emg 'envelope' or 'raw'.",
@@ -170,26 +115,12 @@ def simulate_trials(
     of_person = np.random.default_rng(streams[0])
     gain = of_person.uniform(*setting.gain, len(leg.NAMES))
     time = np.arange(round(duration_s * RATE_HZ)) / RATE_HZ
-    recordings = [
-        _record(draw_trial(movement, setting, np.random.default_rng(s)), time, gain, emg, setting, s)
-        for s in streams[1:]
-    ]
-    return Study(
-        [
-            r.replace(subject=f"simulated {seed}", movement=movement, repetition=str(k + 1))
-            for k, r in enumerate(recordings)
-        ],
-        name="leg",
-    )
-
-
-def draw_trial(movement: str, setting: LegSetting, rng: np.random.Generator) -> Trial:
-    """Speed, load, and the movement that goes with them."""
-    cadence = rng.uniform(*setting.cadence_hz)
-    parts = np.outer(_PARTS, _SIZE) * rng.uniform(0.7, 1.2, (len(_PARTS), len(_SIZE)))
-    phases = rng.uniform(0, 2 * np.pi, parts.shape)
-    phases[0] = _PHASE + rng.normal(0, 0.3, len(_PHASE))
-    return Trial(cadence, rng.uniform(*setting.load_n), cadence * np.array(_RATIOS[movement]), parts, phases)
+    recordings = []
+    for k, stream in enumerate(streams[1:], 1):
+        trial = draw_trial(movement, setting.cadence_hz, setting.load_n, np.random.default_rng(stream))
+        recording = _record(trial, time, gain, emg, setting, stream)
+        recordings.append(recording.replace(subject=f"simulated {seed}", movement=movement, repetition=str(k)))
+    return Study(recordings, name="leg")
 
 
 def true_activation(trial: Trial, time: Float[np.ndarray, " time"], share: float) -> Float[np.ndarray, "time muscle"]:
