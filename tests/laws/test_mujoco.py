@@ -347,6 +347,16 @@ def test_only_joints_that_are_known_and_muscles_that_cross_them_take_part() -> N
 
 
 @installed
+def test_passive_forces_take_their_part_only_when_asked() -> None:
+    """With the hip extended and the knee flexed, the rectus femoris is stretched: the passive moment extends the knee."""
+    stretched = {"hip_flexion_r": -15.0, "knee_angle_r": 100 + 5 * np.sin(2 * np.pi * T)}
+    recording = moving(stretched, moments=moments(list(stretched), np.zeros((T.size, 2))))
+    without, with_it = (mujoco_problem(recording, passive=passive) for passive in (False, True))
+    i = without.muscles.index("recfem_r")
+    assert (without.passive_force == 0).all() and (with_it.passive_force[:, i] > 50).all()
+
+
+@installed
 def test_muscles_that_the_model_does_not_get_right_are_named_in_the_solution() -> None:
     problem = mujoco_problem(moving(LIFT), "arm", **PERSON)
     assert {"DELT2", "DELT3", "PECM1", "PECM3", "LAT1", "TRIlong", "ECRL"} <= set(problem.untrusted)

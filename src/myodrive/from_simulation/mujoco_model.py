@@ -1,8 +1,9 @@
 """Legs and right arm of the package myo-sim in MuJoCo, with what their conversion from OpenSim got wrong put right.
 
 The legs (80 muscles) are those of Rajagopal et al. (2016, 10.1109/TBME.2016.2586891), the arm (63 muscles) that of Saul
-et al. (2015, 10.1080/10255842.2014.916698) with a hand. Each repair is one function below, says what was wrong, and has
-a test that fails without it. What could not be repaired is named in `UNTRUSTED`; ``docs/mujoco.md`` has the measurements.
+et al. (2015, 10.1080/10255842.2014.916698) with a hand. Each repair is one function below (that of the legs' forces is in
+`mujoco_muscles`), says what was wrong, and has a test that fails without it. What could not be repaired is named in
+`UNTRUSTED`; ``docs/mujoco.md`` has the measurements.
 """
 
 from __future__ import annotations
@@ -227,7 +228,7 @@ def free_joints(model: Any) -> None:
 def shrink_placeholders(model: Any) -> None:
     """Bodies of a gram had 1 kg m², small bones a floor of .001 or .0001: three equal moments that nobody measured.
 
-    They become balls of tissue of the same mass. Reaching showed up to 13 N m of false torque.
+    They become balls of tissue of the same mass. Reaching showed up to 9.6 N m of false torque.
     """
     moments, mass = model.body_inertia, model.body_mass
     equal = (np.ptp(moments, axis=1) <= 1e-9 * moments[:, 0]) & (mass > 0)

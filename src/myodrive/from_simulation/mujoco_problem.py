@@ -27,7 +27,8 @@ from myodrive.from_simulation.mujoco_model import (
     load_mujoco_model,
 )
 from myodrive.from_simulation.muscle_problem import MuscleProblem
-from myodrive.from_simulation.steps import LEAST_ARM_M, MUSCLE_RESERVE, muscle_joints, smooth_motion
+from myodrive.from_simulation.simulate import muscle_problem
+from myodrive.from_simulation.steps import LEAST_ARM_M, smooth_motion
 from myodrive.recording import Recording, make_signal
 
 _IN_RAD = {"rad": 1.0, "deg": np.pi / 180, "m": 1.0}
@@ -67,11 +68,6 @@ def mujoco_problem(
     ------
     MyodriveError
         See `simulate_with_mujoco`.
-
-    Examples
-    --------
-    >>> problem = mujoco_problem(recording, "arm", mass_kg=70, height_m=1.75)  # doctest: +SKIP
-    >>> md.solve_static_optimization(problem).activations  # doctest: +SKIP
     """
     signals = simulate_with_mujoco(
         recording,
@@ -84,19 +80,8 @@ def mujoco_problem(
         load_kg=load_kg,
         joints=joints,
     )
-    arms = signals["moment_arms"]
-    crossed = muscle_joints(arms)
-    return MuscleProblem(
-        muscles=tuple(map(str, arms.muscle.values)),
-        coordinates=crossed,
-        time=arms.time.values,
-        torques=signals["moments"].sel(joint=crossed).values,
-        moment_arms=arms.sel(joint=crossed).values,
-        active_force=signals["active_force"].values,
-        passive_force=signals["passive_force"].values * passive,
-        reserves=np.full(len(crossed), MUSCLE_RESERVE),
-        untrusted=signals.info["simulation"]["untrusted"],
-    )
+    problem = muscle_problem(signals)
+    return dataclasses.replace(problem, passive_force=signals["passive_force"].values) if passive else problem
 
 
 def simulate_with_mujoco(

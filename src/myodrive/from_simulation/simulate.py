@@ -159,14 +159,15 @@ def simulate(
 def muscle_problem(recording: Recording) -> MuscleProblem:
     """The problem of static optimisation in a simulated recording, of the coordinates that muscles act on.
 
-    Passive forces are left out, as OpenSim's own tool has it.
+    Passive forces are left out, as OpenSim's own tool has it. Muscles that `simulate_with_mujoco` does not trust are named.
 
     Raises
     ------
     SignalError
-        If the recording does not come from `simulate`, or its model has no muscles.
+        If the recording does not come from `simulate` or `simulate_with_mujoco`, or its model has no muscles.
     """
-    return _problem({name: recording[name] for name in ("moment_arms", "moments", "active_force")})
+    problem = _problem({name: recording[name] for name in ("moment_arms", "moments", "active_force")})
+    return dataclasses.replace(problem, untrusted=recording.info.get("simulation", {}).get("untrusted", {}))
 
 
 def in_degrees(angles: xr.DataArray) -> xr.DataArray:
