@@ -19,6 +19,7 @@ LAYERS = [  # from the ground up; rooms on one line do not import each other, ex
     ("io",),
     ("learning", "trials"),
     ("estimator",),
+    ("paired",),
     ("from_emg", "from_motion", "from_simulation"),
     ("truth",),
     ("evaluation",),

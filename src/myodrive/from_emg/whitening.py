@@ -9,10 +9,10 @@ from pydantic import Field
 from scipy import signal as sps
 from scipy.linalg import solve_toeplitz
 
+from myodrive.conditioning.envelope import smooth_run
 from myodrive.errors import SignalError
 from myodrive.estimator import Context, Estimate, Estimator, EstimatorConfig
 from myodrive.from_emg.crosstalk import fit_unmixing, unmix
-from myodrive.from_emg.lowpass import smooth_run
 from myodrive.recording import gap_free_runs, sampling_rate
 
 QUIET_WINDOW_S = 0.1  # windows of the training data, of which the quietest tenth shows the noise

@@ -1,4 +1,4 @@
-"""Linear maps that every route shares: ridge with its penalty as an argument, features at a lag, the mean curve."""
+"""Linear maps that every route shares: ridge, gain and offset, a lag, a filter over all channels, the mean curve."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +61,81 @@ def at_lag(features: Float[np.ndarray, "time *rest"], lag: int) -> Float[np.ndar
     if abs(lag) < n_time:
         moved[max(lag, 0) : n_time + min(lag, 0)] = features[max(-lag, 0) : n_time - max(lag, 0)]
     return moved
+
+
+def hold_at_lag(features: Float[np.ndarray, "time *rest"], lag: int) -> Float[np.ndarray, "time *rest"]:
+    """As `at_lag`, with the first and the last value held beyond the ends: short trials keep all their samples."""
+    return features[np.clip(np.arange(len(features)) - lag, 0, len(features) - 1)]
+
+
+def lagged(features: Float[np.ndarray, "time feature"], lags: Sequence[int]) -> Float[np.ndarray, "time tap"]:
+    """The features at each of several lags in samples, side by side: the taps of a filter. Ends are held."""
+    return np.concatenate([hold_at_lag(features, lag) for lag in lags], axis=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class GainLag:
+    """target(t) = offset + gain · x(t − lag), lag in samples."""
+
+    gain: float
+    offset: float
+    lag: int = 0
+
+    def predict(self, x: Float[np.ndarray, " time"]) -> Float[np.ndarray, " time"]:
+        return self.offset + self.gain * hold_at_lag(x, self.lag)
+
+
+def fit_gain_lag(
+    x: Sequence[Float[np.ndarray, " _time"]], target: Sequence[Float[np.ndarray, " _time"]], lags: Sequence[int] = (0,)
+) -> GainLag:
+    """Gain, offset and lag of least squares over several trials, with a gain that is not negative.
+
+    Parameters
+    ----------
+    x, target : sequence of array (time,)
+        One of each for a trial; `x` finite, samples whose target is NaN do not count.
+    lags : sequence of int
+        Those tried, in samples; the first of the best is taken. Only 0 by default.
+    """
+    y = np.concatenate(list(target))
+    known = np.isfinite(y)
+    found: list[tuple[float, GainLag]] = []
+    for lag in lags:
+        moved = np.concatenate([hold_at_lag(one, lag) for one in x])[known]
+        spread = float(np.var(moved))
+        gain = max(float(np.mean((moved - moved.mean()) * y[known])) / spread, 0.0) if spread > 0 else 0.0
+        fitted = GainLag(gain, float(y[known].mean() - gain * moved.mean()), lag)
+        found.append((float(np.mean((y[known] - fitted.offset - gain * moved) ** 2)), fitted))
+    return min(found, key=lambda pair: pair[0])[1]
+
+
+def fit_ridge_by_folds(
+    features: Float[np.ndarray, "time feature"],
+    target: Float[np.ndarray, "time target"],
+    folds: Sequence[tuple[Bool[np.ndarray, " time"], Bool[np.ndarray, " time"]]],
+    penalties: Sequence[float],
+) -> tuple[LinearMap, Float[np.ndarray, " target"]]:
+    """Ridge regression with, for each target, the penalty of the least squared error on held-out folds; the penalties.
+
+    Parameters
+    ----------
+    features, target : array
+        Finite throughout.
+    folds : sequence of (train, test)
+        Which samples to learn from and which to score on; a fold without either does not count.
+    penalties : sequence of float
+        See `fit_ridge`. Without a usable fold the middle one is taken.
+    """
+    error = np.zeros((len(penalties), target.shape[1]))
+    for train, test in folds:
+        if train.sum() > 2 and test.any():
+            for i, fitted in enumerate(fit_ridge(features[train], target[train], penalties)):
+                error[i] += np.sum((fitted.predict(features[test]) - target[test]) ** 2, axis=0)
+    best = error.argmin(axis=0) if error.any() else np.full(target.shape[1], len(penalties) // 2)
+    maps = fit_ridge(features, target, penalties)
+    weights = np.stack([maps[b].weights[:, i] for i, b in enumerate(best)], axis=1)
+    intercept = np.array([maps[b].intercept[i] for i, b in enumerate(best)])
+    return LinearMap(weights, intercept), np.asarray(penalties)[best]
 
 
 def mean_curve(trials: Float[np.ndarray, "trial *rest"]) -> Float[np.ndarray, "*rest"]:

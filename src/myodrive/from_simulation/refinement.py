@@ -1,0 +1,218 @@
+"""Refinement: for each muscle the correction that held-out data choose, so that it is never worse than the simulation."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from myodrive.errors import OptionError
+from myodrive.estimator import Context, Estimate
+from myodrive.from_simulation.corrections import (
+    CorrectionConfig,
+    GainLagCorrection,
+    GainOffset,
+    RidgeFIR,
+    SimulatedAsIs,
+    WarpedMean,
+)
+from myodrive.from_simulation.stdrnet import STDRNet
+from myodrive.paired import Hidden, PairedEstimator, Stretch, make_folds
+
+# From the simplest on: of two that err alike the simpler one is taken.
+CANDIDATES: dict[str, type[PairedEstimator]] = {
+    cls.method: cls for cls in (SimulatedAsIs, GainOffset, GainLagCorrection, WarpedMean, RidgeFIR, STDRNet)
+}
+AS_IS, NETWORK = SimulatedAsIs.method, STDRNet.method
+
+
+class RefinementConfig(CorrectionConfig):
+    """Options of `Refinement`."""
+
+    candidates: tuple[str, ...] = tuple(CANDIDATES)  # what may be chosen; the simulation as is always may
+    n_folds: int = Field(default=5, ge=2)  # on which is chosen
+    interval_level: float = Field(default=0.9, gt=0, lt=1)
+    network: dict[str, Any] = {}  # noqa: RUF012 (pydantic copies it): options of STDRNet
+    seed: int = 0
+
+
+class Refinement(PairedEstimator):
+    """Simulated activity refined muscle by muscle, never worse than it: the validated choice among corrections.
+
+    Every candidate estimates each fold of the training data (subjects, trials, or blocks of one trial) after learning
+    from the others. For each muscle those qualify whose mean error over the folds is not above that of the simulation as
+    it is, and whose mean correlation is not below it. Of them the one with the least error is taken; the network only
+    where it errs less than the best simpler one. `choices` tells which and why.
+
+    A muscle that the simulation does not have, or that was never measured with it, has no such bar.
+    """
+
+    method = "refined"
+    Config = RefinementConfig
+    config: RefinementConfig
+    references = STDRNet.references
+    signals: ClassVar[tuple[str, ...]] = ("simulated",)
+    error_: np.ndarray  # (candidate, muscle) mean over the folds
+    correlation_: np.ndarray
+    half_width_: np.ndarray  # (candidate, muscle) of the interval: the quantile of held-out errors
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        unknown = [c for c in self.config.candidates if c not in CANDIDATES]
+        if unknown:
+            raise OptionError(
+                f"there is no correction '{unknown[0]}'.", where="candidates", remedy=f"Found: {', '.join(CANDIDATES)}."
+            )
+        self._make()  # refuses options of the network that make no sense
+
+    @property
+    def choices(self) -> pd.DataFrame:
+        """One row for each muscle: what was chosen, the validated error and correlation of each candidate, and why.
+
+        Columns ``muscle``, ``chosen``, ``why``, and ``rmse CANDIDATE`` and ``r CANDIDATE`` for each.
+        """
+        self._check_fitted()
+        names = self._names
+        rows = []
+        for i, (muscle, chosen) in enumerate(zip(self.muscles_, self.chosen_)):
+            row = {"muscle": muscle, "chosen": chosen, "why": self._why(i)}
+            row |= {f"rmse {n}": e for n, e in zip(names, self.error_[:, i])}
+            rows.append(row | {f"r {n}": r for n, r in zip(names, self.correlation_[:, i])})
+        return pd.DataFrame(rows)
+
+    # -- learning ----------------------------------------------------------------------------------------------------
+
+    def _fit_stretches(self, stretches: list[Stretch]) -> None:
+        folds = make_folds(stretches, self.config.n_folds)
+        self.candidates_ = [candidate._reading_as(self) for candidate in self._make()]
+        held_out = []
+        for candidate in self.candidates_:
+            held_out.append(candidate._held_out(stretches, folds))
+            if not isinstance(candidate, STDRNet):  # which has learned by now
+                candidate._fit_stretches(stretches)
+        scores = [_scores(stretches, found, folds) for found in held_out]
+        self.error_, self.correlation_ = (np.array([s[k] for s in scores]) for k in (0, 1))
+        wanted = np.concatenate([s.targets for s in stretches])
+        errors = [np.abs(wanted - np.concatenate(found)) for found in held_out]
+        self.half_width_ = np.array([_quantiles(e, self.config.interval_level) for e in errors])
+        self.chosen_ = [self._names[self._choice(i)] for i in range(len(self.muscles_))]
+
+    def _choice(self, muscle: int) -> int:
+        error, r = self.error_[:, muscle], self.correlation_[:, muscle]
+        if not np.isfinite(error).any():
+            return 0
+        bar_error, bar_r = (error[0], r[0]) if np.isfinite(error[0]) else (np.inf, np.nan)
+        # A simulation that does not vary has no correlation that one could fall below.
+        fine = (error <= bar_error) & ((r >= bar_r) | np.isnan(bar_r))
+        return int(np.argmin(np.where(fine, error, np.inf)))
+
+    def _why(self, muscle: int) -> str:
+        names, error, r = self._names, self.error_[:, muscle], self.correlation_[:, muscle]
+        chosen = names.index(self.chosen_[muscle])
+        if not np.isfinite(error).any():
+            return "it was never measured together with the simulation, so nothing could be validated"
+        if chosen == 0:
+            return "no correction was better in both error and correlation on held-out data"
+        base = f"held-out error {error[0]:.3f} → {error[chosen]:.3f}, r {r[0]:.2f} → {r[chosen]:.2f}"
+        if NETWORK not in names or names[chosen] == NETWORK:
+            return base
+        network = names.index(NETWORK)
+        return f"{base}; the network ({error[network]:.3f}, r {r[network]:.2f}) was not better"
+
+    # -- estimating --------------------------------------------------------------------------------------------------
+
+    def _estimate_stretch(self, stretch: Stretch) -> Estimate:
+        mean, lower, upper = (np.full(stretch.targets.shape, np.nan) for _ in range(3))
+        for k, candidate in enumerate(self.candidates_):
+            muscles = [i for i, name in enumerate(self.chosen_) if name == candidate.method]
+            if not muscles:
+                continue
+            found = candidate._estimate_stretch(stretch)
+            mean[:, muscles] = found.mean[:, muscles]
+            half = self.half_width_[k, muscles]
+            low = found.mean[:, muscles] - half if found.lower is None else found.lower[:, muscles]
+            high = found.mean[:, muscles] + half if found.upper is None else found.upper[:, muscles]
+            lower[:, muscles], upper[:, muscles] = np.maximum(low, 0.0), high
+        return Estimate(mean, lower, upper)
+
+    def _reservations(self) -> list[str]:
+        return [f"{row.muscle}: {row.chosen} ({row.why})." for row in self.choices.itertuples()]
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+
+    @property
+    def _names(self) -> list[str]:
+        return [c.method for c in self.candidates_]
+
+    def _make(self) -> list[PairedEstimator]:
+        wanted = {AS_IS, *self.config.candidates}
+        shared = {name: getattr(self.config, name) for name in ("conditioning", "rate_hz", "cutoff_hz", "cycle_event")}
+        made = []
+        for name, cls in CANDIDATES.items():
+            if name in wanted:
+                options = dict(shared)
+                if "pairs" in cls.Config.model_fields:
+                    options["pairs"] = self.config.pairs
+                if name == NETWORK:
+                    own = {n: getattr(self.config, n) for n in ("n_folds", "interval_level", "seed")}
+                    options |= {**own, **self.config.network}
+                made.append(cls(**options))
+        return made
+
+    def _state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        arrays, values = super()._state()
+        del values["candidates_"]
+        for candidate in self.candidates_:
+            theirs, told = candidate._state()
+            arrays |= {f"{candidate.method}/{n}": a for n, a in theirs.items()}
+            values[candidate.method] = told
+        return arrays, values
+
+    def _restore(self, arrays: dict[str, np.ndarray], values: dict[str, Any]) -> None:
+        self.candidates_ = self._make()
+        names = self._names
+        super()._restore(
+            {n: a for n, a in arrays.items() if "/" not in n}, {n: v for n, v in values.items() if n not in names}
+        )
+        for candidate in self.candidates_:
+            start = f"{candidate.method}/"
+            theirs = {n.removeprefix(start): a for n, a in arrays.items() if n.startswith(start)}
+            candidate._restore(theirs, values[candidate.method])
+
+    def context(self) -> Context:
+        return Context(left=np.inf, right=np.inf)
+
+    def methods_text(self) -> str:
+        others = ", ".join(n for n in (c.method for c in self._make()))
+        return (
+            f"For each muscle the correction of simulated activity with the least error on {self.config.n_folds} held-out "
+            f"folds of the training data was chosen among {others}, provided that it was no worse than the simulation as it "
+            "is in both error and correlation there."
+        )
+
+
+def _scores(stretches: list[Stretch], found: list[np.ndarray], folds: list[Hidden]) -> tuple[np.ndarray, np.ndarray]:
+    """Root-mean-square error and correlation of each muscle, averaged over the folds that have it."""
+    error, r = np.full((2, len(folds), stretches[0].targets.shape[1]), np.nan)
+    for k, fold in enumerate(folds):
+        wanted = np.concatenate([s.targets[t] for s, t in zip(stretches, fold.test)])
+        estimate = np.concatenate([f[t] for f, t in zip(found, fold.test)])
+        for i, (w, e) in enumerate(zip(wanted.T, estimate.T)):
+            known = np.isfinite(w) & np.isfinite(e)
+            if known.sum() > 2:
+                error[k, i] = np.sqrt(np.mean((w[known] - e[known]) ** 2))
+                varies = np.ptp(w[known]) > 0 and np.ptp(e[known]) > 0
+                r[k, i] = np.corrcoef(w[known], e[known])[0, 1] if varies else 0.0
+    return _mean_over_folds(error), _mean_over_folds(r)
+
+
+def _mean_over_folds(values: np.ndarray) -> np.ndarray:
+    known = np.isfinite(values)
+    total = np.where(known, values, 0.0).sum(axis=0)
+    return np.where(known.any(axis=0), total / np.maximum(known.sum(axis=0), 1), np.nan)
+
+
+def _quantiles(errors: np.ndarray, level: float) -> np.ndarray:
+    return np.array([np.quantile(e[np.isfinite(e)], level) if np.isfinite(e).any() else np.nan for e in errors.T])

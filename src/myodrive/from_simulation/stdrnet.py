@@ -1,0 +1,305 @@
+"""STDRNet: simulated activity refined towards measured EMG by a recurrent network with attention."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Float
+from pydantic import Field
+from scipy.interpolate import make_interp_spline
+
+from myodrive.estimator import Context, Estimate
+from myodrive.from_simulation.corrections import Correction, CorrectionConfig, apply_gains, fit_gains, lags_within
+from myodrive.from_simulation.seq2seq import SMALLEST, Hyper, Seq2Seq, Seq2SeqTask, Sizes, Windows, decode
+from myodrive.learning.checkpoint import arrays_to_tree, tree_to_arrays
+from myodrive.learning.loop import LoopOptions, State, train
+from myodrive.paired import Hidden, Stretch, make_folds, training
+
+FORCED_SHARE = 0.5  # of the training, over which teacher forcing falls from always to never
+
+
+class STDRNetConfig(CorrectionConfig):
+    """Options of `STDRNet`. Sizes and training are our own choice: those of the published network are not known."""
+
+    with_angles: bool = False  # joint angles beside the simulated activity
+    # Each muscle's own simulated activity at one gain, offset and lag goes past the network, which learns what is left.
+    # Without it a network that has seen ten steps of other people does not keep what the simulation knows.
+    skip: bool = True
+    n_unit: int = Field(default=32, gt=0)  # of each recurrence and of the attention
+    step_s: float = Field(default=0.02, gt=0)  # of the network: an envelope at 6 Hz has nothing between
+    window_s: float = Field(default=1.0, gt=0)  # about a stride
+    reach_s: float = Field(default=0.2, ge=0)  # of the attention to either side: times correspond but for a lag
+    n_folds: int = Field(default=5, ge=2)  # networks, each learned without one fold
+    n_steps: int = Field(default=500, gt=0)  # of training for each network; never fewer, so no fold is used to stop
+    batch_size: int = Field(default=16, gt=0)
+    learning_rate: float = Field(default=4e-3, gt=0)
+    weight_decay: float = Field(default=1e-4, ge=0)
+    noise: float = Field(default=0.1, ge=0)  # added to the standardised inputs in training
+    dropout: float = Field(default=0.2, ge=0, lt=1)  # of what the attention looks at
+    interval_level: float = Field(default=0.9, gt=0, lt=1)
+    seed: int = 0
+
+
+class STDRNet(Correction):
+    """Spatio-temporal refinement of simulated activity: sequence to sequence with attention, all muscles together.
+
+    A bidirectional recurrence reads all simulated channels, additive attention looks at what lies within ±`reach_s` of a
+    step, and a recurrent decoder, fed its own last value, gives mean and scale of what every muscle's envelope has beyond
+    a connection that goes past it (`skip`): the muscle's own simulated activity at one gain, offset and lag. It runs on
+    windows that overlap by half.
+
+    One network is learned without each fold of the training data (subjects, trials, or blocks of one trial), for a number
+    of steps that is set beforehand, and the estimate is the mean of all. What each says of its own fold decides for each
+    muscle what share of the network's part is added (`share_`, from 0 to 1, by least squares), and scales the interval
+    such that it holds the stated share of those samples.
+
+    References
+    ----------
+    Teramae T et al. (2025) Front Bioeng Biotechnol 13, 10.3389/fbioe.2025.1611414 (the idea; sizes not published).
+    Bahdanau D, Cho K, Bengio Y (2015), 10.48550/arXiv.1409.0473 (additive attention).
+    """
+
+    method = "stdr-net"
+    Config = STDRNetConfig
+    config: STDRNetConfig
+    references = (
+        "Teramae T et al. (2025) Front Bioeng Biotechnol 13. doi:10.3389/fbioe.2025.1611414",
+        "Bahdanau D, Cho K, Bengio Y (2015) ICLR. doi:10.48550/arXiv.1409.0473",
+    )
+    always: ClassVar[tuple[str, ...]] = ("simulated",)
+    centre_: np.ndarray  # (channel,) and `spread_`, of the inputs
+    spread_: np.ndarray
+    size_: np.ndarray  # (muscle,) standard deviation of the training targets
+    gains_: np.ndarray  # (network, muscle, [gain, offset, lag in samples]) of what goes past each network
+    share_: np.ndarray  # (muscle,) of the network's part that is added to it
+    conformal_: np.ndarray  # (muscle,) half-width of the interval in units of the predicted scale
+
+    @property
+    def signals(self) -> tuple[str, ...]:  # type: ignore[override]  # which are read is an option here
+        return (*self.always, "angles") if self.config.with_angles else self.always
+
+    # -- learning ----------------------------------------------------------------------------------------------------
+
+    def _fit_stretches(self, stretches: list[Stretch]) -> None:
+        self.centre_, self.spread_ = _moments(np.concatenate([s.inputs for s in stretches]))
+        wanted = np.concatenate([s.targets for s in stretches])
+        self.size_ = _moments(wanted)[1]
+        folds = make_folds(stretches, self.config.n_folds)
+        keys = jax.random.split(jax.random.PRNGKey(self.config.seed), len(folds))
+        taught = [training(stretches, fold) for fold in folds]
+        self.level_ = np.stack([_moments(np.concatenate([s.targets for s in some]))[0] for some in taught])
+        self.gains_ = np.stack([self._past(some) for some in taught])
+        self.networks_ = []
+        left = np.full((3, *wanted.shape), np.nan)  # of held-out samples: what goes past, the network's mean and scale
+        for k, (fold, key) in enumerate(zip(folds, keys)):
+            rest = [dataclasses.replace(s, targets=s.targets - self.level_[k]) for s in stretches]
+            self.networks_.append(self._learned(rest, fold, key))
+            held = np.concatenate(fold.test)
+            left[:, held] = np.concatenate([self._parts(k, s) for s in stretches], axis=1)[:, held]
+        self.share_ = _shares(wanted - left[0], left[1] - left[0])
+        mean = left[0] + self.share_ * (left[1] - left[0])
+        self.conformal_ = _calibrated(np.abs(wanted - mean) / left[2], self.config.interval_level)
+        self._left = np.maximum(mean, 0.0)
+
+    def _past(self, stretches: list[Stretch]) -> Float[np.ndarray, "muscle 3"]:
+        """What goes past a network: gain, offset and lag of each muscle; without its simulated activity, its mean."""
+        lags = lags_within(self.config.reach_s, self.config.rate_hz)
+        gains = fit_gains([self._own(s) for s in stretches], stretches, lags)
+        alone = ~np.isfinite(gains).all(axis=1) | (not self.config.skip)
+        gains[alone] = 0.0
+        gains[alone, 1] = _moments(np.concatenate([s.targets for s in stretches]))[0][alone]
+        return gains
+
+    def _held_out(self, stretches: list[Stretch], folds: list[Hidden]) -> list[np.ndarray]:
+        """What the network of each fold said of it: nothing needs to be learned again."""
+        self._fit_stretches(stretches)
+        return np.split(self._left, np.cumsum([s.time.size for s in stretches])[:-1])
+
+    def _learned(self, rest: list[Stretch], fold: Hidden, key: jax.Array) -> Seq2Seq:
+        """A network for what is left of the targets."""
+        c, q = self.config, self._every
+        coarse = [self._coarse(s) for s in rest]
+        task = Seq2SeqTask(self._n_window, c.batch_size)
+        windows = self._windows(coarse, [t[::q] for t in fold.train])
+        hyper = Hyper(
+            *(
+                jnp.float32(v)
+                for v in (c.learning_rate, c.n_steps, c.weight_decay, c.noise, c.dropout, FORCED_SHARE * c.n_steps)
+            )
+        )
+        key_start, key_train = jax.random.split(key)
+        state = State.start(Seq2Seq.create(self._sizes, key_start), key_train)
+        options = LoopOptions(n_epochs=1, steps_per_epoch=c.n_steps, patience=1)
+        network: Seq2Seq = train(task, state, hyper, windows, windows, options).weights
+        return network
+
+    def _windows(self, coarse: list[Stretch], train: list[Bool[np.ndarray, " _time"]]) -> Windows:
+        n_window = self._n_window
+        longest = max(n_window, *(s.time.size for s in coarse))
+
+        def stacked(arrays: list[np.ndarray]) -> np.ndarray:
+            return np.stack([np.pad(a, ((0, longest - len(a)), *((0, 0),) * (a.ndim - 1))) for a in arrays])
+
+        known = stacked([np.isfinite(s.targets) & t[:, None] for s, t in zip(coarse, train)])
+        place = np.array([(i, a) for i, s in enumerate(coarse) for a in range(max(s.time.size - n_window, 0) + 1)])
+        share = np.array([known[i, a : a + n_window].sum() for i, a in place], dtype=np.float64)
+        return Windows(
+            jnp.asarray(stacked([s.inputs for s in coarse]), jnp.float32),
+            jnp.asarray(np.where(known, np.nan_to_num(stacked([s.targets for s in coarse])), 0.0), jnp.float32),
+            jnp.asarray(known),
+            jnp.asarray(stacked([np.ones(s.time.size, dtype=bool) for s in coarse])),
+            jnp.asarray(place, jnp.int32),
+            jnp.asarray(np.cumsum(share) / share.sum(), jnp.float32),
+        )
+
+    # -- estimating --------------------------------------------------------------------------------------------------
+
+    def _estimate_stretch(self, stretch: Stretch) -> Estimate:
+        parts = np.stack([self._parts(k, stretch) for k in range(len(self.networks_))])
+        each = parts[:, 0] + self.share_ * (parts[:, 1] - parts[:, 0])  # (network, time, muscle)
+        mean = each.mean(axis=0)
+        half = self.conformal_ * np.sqrt((parts[:, 2] ** 2 + (each - mean) ** 2).mean(axis=0))
+        mean[:, np.isnan(self.conformal_)] = np.nan  # never measured
+        return Estimate(*(np.maximum(v, 0.0) for v in (mean, mean - half, mean + half)))
+
+    def _parts(self, k: int, stretch: Stretch) -> Float[np.ndarray, "3 time muscle"]:
+        """What goes past a network, and its own mean and scale."""
+        own = np.nan_to_num(self._own(stretch))
+        mean, scale = self._predicted(self.networks_[k], stretch)
+        return np.stack([apply_gains(self.gains_[k], own), self.level_[k] + mean, scale])
+
+    def _predicted(self, network: Seq2Seq, stretch: Stretch) -> Float[np.ndarray, "two time muscle"]:
+        """Mean and scale at every sample, in the unit of the targets: windows that overlap by half, merged."""
+        coarse = self._coarse(stretch)
+        n_time, n_window = coarse.time.size, self._n_window
+        starts = sorted({*range(0, max(n_time - n_window, 0) + 1, max(1, n_window // 2)), max(n_time - n_window, 0)})
+        padded = np.pad(coarse.inputs, ((0, max(n_window - n_time, 0)), (0, 0)))
+        windows = np.stack([padded[a : a + n_window] for a in starts], axis=1)
+        present = np.arange(n_window)[:, None] < np.full(len(starts), n_time)
+        both = np.asarray(_decoded(network, jnp.asarray(windows, jnp.float32), jnp.asarray(present)), np.float64)
+        n_muscle = both.shape[-1]
+        total, weight = np.zeros((2, max(n_time, n_window), n_muscle)), np.zeros(max(n_time, n_window))
+        ramp = np.minimum(np.arange(1, n_window + 1), np.arange(n_window, 0, -1)).astype(np.float64)
+        for k, a in enumerate(starts):
+            total[:, a : a + n_window] += ramp[:, None] * both[:, :, k]
+            weight[a : a + n_window] += ramp
+        merged = (total / weight[:, None])[:, :n_time]
+        fine = make_interp_spline(coarse.time, merged, k=min(3, n_time - 1), axis=1)(stretch.time)
+        return np.stack([fine[0], np.maximum(fine[1], SMALLEST)]) * self.size_
+
+    # -- sizes and clocks ----------------------------------------------------------------------------------------------
+
+    @property
+    def _every(self) -> int:
+        return max(1, round(self.config.step_s * self.config.rate_hz))
+
+    @property
+    def _n_window(self) -> int:
+        return max(4, round(self.config.window_s * self.config.rate_hz / self._every))
+
+    @property
+    def _sizes(self) -> Sizes:
+        reach = round(self.config.reach_s * self.config.rate_hz / self._every)
+        return Sizes(self.centre_.size, self.size_.size, self.config.n_unit, reach)
+
+    def _coarse(self, stretch: Stretch) -> Stretch:
+        """The standardised stretch on the network's own clock."""
+        q = self._every
+        inputs, targets = (stretch.inputs - self.centre_) / self.spread_, stretch.targets / self.size_
+        return Stretch(stretch.time[::q], inputs[::q], targets[::q], stretch.group, stretch.starts)
+
+    # -- saving and telling ------------------------------------------------------------------------------------------
+
+    def _state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        arrays, values = super()._state()
+        networks = values.pop("networks_")
+        arrays |= {f"network{i}{name}": a for i, net in enumerate(networks) for name, a in tree_to_arrays(net).items()}
+        return arrays, {**values, "n_networks": len(networks)}
+
+    def _restore(self, arrays: dict[str, np.ndarray], values: dict[str, Any]) -> None:
+        networks = {name: a for name, a in arrays.items() if name.startswith("network")}
+        super()._restore(
+            {n: a for n, a in arrays.items() if n not in networks},
+            {k: v for k, v in values.items() if k != "n_networks"},
+        )
+        like = jax.eval_shape(lambda key: Seq2Seq.create(self._sizes, key), jnp.zeros(2, jnp.uint32))
+        self.networks_ = [
+            arrays_to_tree(
+                {n.removeprefix(f"network{i}"): a for n, a in networks.items() if n.startswith(f"network{i}.")}, like
+            )
+            for i in range(values["n_networks"])
+        ]
+
+    def _reservations(self) -> list[str]:
+        shares = ", ".join(f"{m} {s:.2f}" for m, s in zip(self.muscles_, self.share_))
+        return [f"Share of the network's own part in what is added to gain, offset and lag: {shares}."]
+
+    def context(self) -> Context:
+        return Context(left=self.config.window_s, right=self.config.window_s)
+
+    def methods_text(self) -> str:
+        c = self.config
+        past = ", beside each muscle's own activity at one gain, offset and lag" if c.skip else ""
+        return (
+            f"{' and '.join(self.signals)} were mapped to the envelopes of all muscles together by a sequence-to-sequence "
+            f"network with additive attention within ±{1e3 * c.reach_s:g} ms (after Teramae et al. 2025 and Bahdanau et al. "
+            f"2015; {c.n_unit} units, windows of {c.window_s:g} s, {c.n_steps} steps of training){past}. The estimate is the mean of "
+            f"{c.n_folds} networks, each learned without one fold of the training data, whose errors on it scale the "
+            f"{c.interval_level:.0%} interval."
+        )
+
+
+class KinematicsRNN(STDRNet):
+    """The same network from the joint angles, without any simulation: does the simulation add anything?"""
+
+    method = "kinematics-rnn"
+    always: ClassVar[tuple[str, ...]] = ("angles",)
+
+    @property
+    def signals(self) -> tuple[str, ...]:  # type: ignore[override]
+        return self.always
+
+
+def _moments(
+    values: Float[np.ndarray, "time column"],
+) -> tuple[Float[np.ndarray, " column"], Float[np.ndarray, " column"]]:
+    """Mean and standard deviation of each column over what is known; 0 and 1 for what is not, 1 for what does not vary."""
+    known = np.isfinite(values)
+    count = np.maximum(known.sum(axis=0), 1)
+    centre = np.where(known, values, 0.0).sum(axis=0) / count
+    spread = np.sqrt(np.where(known, (values - centre) ** 2, 0.0).sum(axis=0) / count)
+    return centre, np.where(spread > 1e-9, spread, 1.0)
+
+
+def _shares(
+    left: Float[np.ndarray, "time muscle"], own: Float[np.ndarray, "time muscle"]
+) -> Float[np.ndarray, " muscle"]:
+    """By least squares, from 0 to 1, how much of the network's part to add."""
+    known = np.isfinite(left) & np.isfinite(own)
+    both = np.where(known, left * own, 0.0).sum(axis=0)
+    return np.clip(both / np.maximum(np.where(known, own**2, 0.0).sum(axis=0), 1e-12), 0.0, 1.0)
+
+
+def _calibrated(ratio: Float[np.ndarray, "time muscle"], level: float) -> Float[np.ndarray, " muscle"]:
+    """The quantile of held-out |error| / scale (split conformal, 10.1080/01621459.2017.1307116); NaN without a sample.
+
+    Neighbouring samples are not independent, so the promise holds over many trials and not for each.
+    """
+    factors = np.full(ratio.shape[1], np.nan)
+    for i, column in enumerate(ratio.T):
+        column = column[np.isfinite(column)]
+        if column.size:
+            factors[i] = np.quantile(column, min(level * (1 + 1 / column.size), 1.0))
+    return factors
+
+
+@jax.jit
+def _decoded(network: Seq2Seq, inputs: jax.Array, present: jax.Array) -> jax.Array:
+    shape = (*inputs.shape[:2], network.b_mean.size)
+    nothing = jnp.zeros(shape)
+    whole = jnp.ones((inputs.shape[1], 2 * network.past.bias_state.shape[-1]))
+    return jnp.stack(decode(network, inputs, present, nothing, nothing.astype(bool), whole))
