@@ -1,0 +1,206 @@
+"""Refined activity beside every simpler correction, on EMG that none of them has learned from."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from jaxtyping import Float
+
+from myodrive.errors import MyodriveError
+from myodrive.estimator import Estimate, estimators, versions
+from myodrive.evaluation.held_out_folds import HeldOutFold, Span
+from myodrive.evaluation.metrics import pearson_r, rmse
+from myodrive.evaluation.pairing import Pairs
+from myodrive.evaluation.refinement_result import Comparison, Trace
+from myodrive.evaluation.truth_result import without_nan
+from myodrive.from_simulation.corrections import CorrectionConfig, WarpedMean, _cycles
+from myodrive.from_simulation.refinement import AS_IS, Refinement
+from myodrive.from_simulation.stdrnet import KinematicsRNN, STDRNet
+from myodrive.learning.linear import at_lag
+from myodrive.paired import PairedEstimator, Stretch
+from myodrive.recording import Recording, Study, data_hash
+from myodrive.safe_write import safe_write_text
+
+MAX_LAG_S = 0.2
+NETWORK = STDRNet.method
+Options = dict[str, Any]
+Step = Callable[[str, int, int], None]
+
+
+class MeanCurve(WarpedMean):
+    """The mean training cycle of the EMG, stretched to each new cycle: what needs no simulation at all."""
+
+    method = "mean-curve"
+    length_: float  # of a cycle, in samples
+
+    def _fit_stretches(self, stretches: list[Stretch]) -> None:
+        super()._fit_stretches(stretches)
+        whole = [b - a for s in stretches for a, b, kind in _cycles(s) if kind == "whole"]
+        self.length_ = float(np.mean(whole)) if whole else float(np.mean([s.time.size for s in stretches]))
+
+    def _estimate_stretch(self, stretch: Stretch) -> Estimate:
+        mean = np.full(stretch.targets.shape, np.nan)
+        for a, b, kind in _cycles(stretch):
+            n = b - a
+            begun = {"whole": np.linspace(0.0, 1.0, n), "first part": np.arange(n) / self.length_}
+            phase = begun.get(kind, 1.0 + (np.arange(n) - n) / self.length_)  # the last part ends with the cycle
+            for i, envelope in enumerate(self.envelope_.T):
+                mean[a:b, i] = np.interp(phase, np.linspace(0.0, 1.0, envelope.size), envelope)
+        return Estimate(mean)
+
+
+def make_model(method: str, pairs: Pairs, settings: Mapping[str, Options]) -> PairedEstimator:
+    """The estimator of a name, with its options; those of the network are of the choice's network as well."""
+    cls = estimators("from_simulation")[method]
+    options: Options = dict(settings.get(method, {}))
+    if issubclass(cls, Refinement):
+        options = {"network": settings.get(NETWORK, {}), **options}
+    elif issubclass(cls, KinematicsRNN):
+        options = {**settings.get(NETWORK, {}), **options}
+    if issubclass(cls.Config, CorrectionConfig):
+        options = {"pairs": pairs, **options}
+    return cls(**options)  # type: ignore[return-value]  # the route has no others
+
+
+def contenders(method: str, study: Study, pairs: Pairs, settings: Mapping[str, Options]) -> list[PairedEstimator]:
+    """What is learned for the comparison: the method, and beside it what it has to beat."""
+    found: list[PairedEstimator] = [make_model(method, pairs, settings)]
+    if method != Refinement.method:
+        return [make_model(AS_IS, pairs, settings), *found] if method != AS_IS else found
+    if all("angles" in recording for recording in study):
+        found.append(make_model(KinematicsRNN.method, pairs, settings))
+    return [*found, MeanCurve(cycle_event=found[0].config.cycle_event)]
+
+
+def compare_refinements(
+    folds: Sequence[HeldOutFold],
+    made: Sequence[PairedEstimator],
+    *,
+    folder: str | Path | None = None,
+    progress: Step = lambda what, done, total: None,
+) -> Comparison:
+    """Learn every contender without each fold, and score it there.
+
+    Parameters
+    ----------
+    folds : sequence of HeldOutFold
+    made : sequence of PairedEstimator
+        From `contenders`. Of a `Refinement` each of its candidates is scored as well, before any choice.
+    folder : path, optional
+        Keeps the scores of each fold as soon as they are there; a later call does not compute them again.
+    progress : callable
+    """
+    rows: list[dict[str, Any]] = []
+    chosen: list[dict[str, Any]] = []
+    traces: list[Trace] = []
+    for done, fold in enumerate(folds):
+        progress(f"without {fold.name}", done, len(folds))
+        file = Path(folder) / f"{_key(fold, made)}.json" if folder else None
+        found = _kept(file)
+        if found is None:
+            found = _of_fold(fold, made)
+            if file:
+                safe_write_text(file, json.dumps(without_nan(found)))
+        rows += found["rows"]
+        chosen += found["chosen"]
+        traces += [Trace.of(kept) for kept in found["traces"]]
+    progress("held out", len(folds), len(folds))
+    return Comparison(pd.DataFrame(rows).astype(dict.fromkeys(("rmse", "r", "best_r", "lag_s"), float)), chosen, traces)
+
+
+def all_estimates(model: PairedEstimator, recording: Recording) -> dict[str, xr.DataArray]:
+    """What a fitted estimator says (time, muscle), by its name; of a `Refinement` also what each candidate says alone."""
+    estimate = model.estimate(recording).activation
+    found = {model.method: estimate}
+    if isinstance(model, Refinement):
+        _, parts = model._inputs(recording)
+        for candidate in model.candidates_:
+            values = np.full(estimate.shape, np.nan)
+            for place, stretch in parts:
+                values[place] = candidate._estimate_stretch(stretch).mean
+            found[candidate.method] = estimate.copy(data=values)
+    return found
+
+
+def best_lag(
+    estimate: Float[np.ndarray, " time"], truth: Float[np.ndarray, " time"], rate_hz: float
+) -> tuple[float, float]:
+    """The highest correlation within ±`MAX_LAG_S`, and by how much the estimate comes late there, in whole samples.
+
+    The estimate may go on beyond the truth's span, so that a block keeps its samples at every lag.
+    """
+    furthest = round(MAX_LAG_S * rate_hz)
+    late = np.array(sorted(range(-furthest, furthest + 1), key=abs))
+    r = np.array([float(pearson_r(at_lag(estimate, -int(k)), truth)) for k in late])
+    if not np.isfinite(r).any():
+        return float("nan"), float("nan")
+    best = int(np.nanargmax(r))
+    return float(r[best]), float(late[best] / rate_hz)
+
+
+# -- inside ----------------------------------------------------------------------------------------------------------
+
+
+def _of_fold(fold: HeldOutFold, made: Sequence[PairedEstimator]) -> dict[str, Any]:
+    fitted = [model.__sklearn_clone__().fit(fold.train) for model in made]
+    measured = fitted[0].measured(fold.test)
+    found: dict[str, Any] = {"rows": [], "chosen": [], "traces": []}
+    for recording, truth, span, unit in zip(fold.test, measured, fold.spans, fold.units):
+        estimates: dict[str, xr.DataArray] = {}
+        for model in fitted:
+            estimates |= all_estimates(model, recording)
+        truth = truth.where((truth.time >= span[0]) & (truth.time < span[1]))
+        about = {"unit": unit, "subject": recording.subject, "recording": recording.label}
+        found["rows"] += [about | row for row in _scores(estimates, truth, fitted[0].config.rate_hz)]
+        found["traces"].append(Trace.make(unit, truth, estimates, span).kept())
+    for model in fitted:
+        if isinstance(model, Refinement):
+            rows = model.choices[["muscle", "chosen", "why"]].to_dict(orient="records")
+            found["chosen"] += [{"fold": fold.name, **row} for row in rows]
+    return found
+
+
+def _scores(estimates: Mapping[str, xr.DataArray], truth: xr.DataArray, rate_hz: float) -> list[dict[str, Any]]:
+    rows = []
+    for method, estimate in estimates.items():
+        placed = estimate.reindex(time=truth.time, method="nearest", tolerance=1e-6)
+        for muscle in map(str, truth.muscle.values):
+            e, t = (signal.sel(muscle=muscle).values for signal in (placed, truth))
+            best_r, lag = best_lag(e, t, rate_hz)
+            scored = {"rmse": float(rmse(e, t)), "r": float(pearson_r(e, t)), "best_r": best_r, "lag_s": lag}
+            rows.append({"muscle": muscle, "method": method, **scored})
+    return rows
+
+
+def _key(fold: HeldOutFold, made: Sequence[PairedEstimator]) -> str:
+    """Changes with whatever decides the scores of a fold: the data, the options, the version."""
+
+    def of(study: Study, spans: Sequence[Span] = ()) -> list[Any]:
+        return [[r.subject, *(data_hash(s) for s in r.signals.values()), str(r.events.values.tolist())] for r in study] + [
+            list(map(str, spans))
+        ]
+
+    decides = [
+        of(fold.train),
+        of(fold.test, fold.spans),
+        [[model.method, model.config.model_dump(mode="json")] for model in made],
+        versions()["myodrive"],
+    ]
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _kept(file: Path | None) -> dict[str, Any] | None:
+    """What an earlier run kept; nothing where there is no file or it is damaged."""
+    try:
+        kept = json.loads(file.read_text(encoding="utf-8")) if file else None
+        return kept if kept and {"rows", "chosen", "traces"} <= set(kept) else None
+    except (OSError, ValueError, MyodriveError):
+        return None
