@@ -11,7 +11,7 @@ from myodrive.activation import Activation
 from myodrive.errors import OptionError, SignalError
 from myodrive.estimator import Estimator
 from myodrive.evaluation.experiments import experiments, run_experiment
-from myodrive.evaluation.experiments.contract import Experiment, Finding
+from myodrive.evaluation.experiments.contract import Experiment, Finding, find_experiment
 from myodrive.evaluation.experiments.force_coherence import coherence, survival
 from myodrive.evaluation.experiments.frequency_response import RATE_HZ, lags_of, response
 from myodrive.evaluation.experiments.layout import chance, lay_out, shifted_copies
@@ -56,6 +56,24 @@ def test_without_the_effect_the_emg_is_the_same_to_the_bit(name: str) -> None:
     assert data_hash(with_it["emg"]) == data_hash(without["emg"])
     other = ({*with_it.signals} - {"emg", "activation"}).pop()
     assert data_hash(with_it[other]) != data_hash(without[other])
+
+
+def test_a_movement_that_follows_from_more_than_one_instant_is_decoded_from_the_surroundings() -> None:
+    rng = np.random.default_rng(1104)
+    time = np.arange(3000) / 100
+    drive = gaussian_filter1d(rng.standard_normal((time.size, 2)), 5.0, axis=0)
+    angle = np.roll(drive[:, 0], -30) - np.roll(drive[:, 0], 30) + drive[:, 1]
+    coords = {"time": ("time", time, {"units": "s"})}
+    estimate = xr.DataArray(drive, dims=("time", "muscle"), coords={**coords, "muscle": ["a", "b"]})
+    joint = xr.DataArray(
+        angle[:, None], dims=("time", "joint"), coords={**coords, "joint": ["knee"]}, attrs={"units": "deg"}
+    )
+    recording = Recording({"emg": estimate.assign_attrs(units="V"), "angles": joint})
+    r2 = {
+        h: find_experiment("decoding", {"history_s": h}).analyse([recording], [[estimate]]).measures["r2"]
+        for h in (0, 0.3)
+    }
+    assert r2[0] < 0.4 and r2[0.3] > 0.75
 
 
 def test_a_recording_for_an_analysis_that_is_not_known_is_refused() -> None:
