@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +16,7 @@ import typer
 if TYPE_CHECKING:
     from myodrive.evaluation.job import JobOptions
     from myodrive.evaluation.result import StudyResult
+    from myodrive.recording import Study
 
 app = typer.Typer(
     name="myodrive",
@@ -179,11 +182,21 @@ def repeat(
 def demo(
     out: Out = None,
     minutes: Annotated[float, typer.Option(help="Time for LFADS to learn, and for AutoLFADS.")] = 1.0,
+    route: Annotated[str, typer.Option(help="emg, or simulation: simulated activity refined.")] = "emg",
     open_: Annotated[bool, typer.Option("--open", help="Open the report in the browser.")] = False,
 ) -> None:
-    """Simulate a walking recording whose activation is known, estimate it by every method, and write the report."""
-    from myodrive.evaluation.demo import write_demo_recording
+    """Simulate recordings whose activation is known, estimate it by every method of a route, and write the report."""
+    from myodrive.errors import OptionError
+    from myodrive.evaluation.demo import DEMO_REFINEMENT, write_demo_recording, write_demo_study
 
+    if route not in ("emg", "simulation"):
+        raise OptionError(f"there is no demo of '{route}'. There are: emg, simulation.", where="--route")
+    if route == "simulation":
+        folder = out or Path("myodrive-results") / "demo-refined"
+        study = write_demo_study(folder.with_name("demo-study.nc"))
+        print(f"simulated {study}", file=sys.stderr)
+        _refine([study], {}, folder, [], open_, **DEMO_REFINEMENT)
+        return
     folder = out or Path("myodrive-results") / "demo"
     recording = write_demo_recording(folder.with_name("demo-recording.nc"))
     print(f"simulated {recording}", file=sys.stderr)
@@ -250,6 +263,38 @@ def simulate(
     print(f"report: {written / 'report.html'}")
 
 
+@app.command()
+def refine(
+    files: Files,
+    model: Annotated[
+        Path | None, typer.Option("--model", help="Results of an earlier run: learn nothing, use what it learned.")
+    ] = None,
+    method: Annotated[
+        str, typer.Option("--method", "-m", help="refined (the best for each muscle), or one correction: ridge-fir, …")
+    ] = "refined",
+    pair: Annotated[
+        list[str] | None, typer.Option("--pair", help="MEASURED=SIMULATED[,SIMULATED]; may be repeated.")
+    ] = None,
+    folds: Annotated[
+        int, typer.Option(help="Held out in turn for the scores; 0 for none, which is as much faster.")
+    ] = 5,
+    out: Out = None,
+    emg: Emg = None,
+    already: Already = None,
+    muscle: Muscle = None,
+    rate_hz: Rate = None,
+    units: Units = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="stdr-net.n_steps=250, refined.n_folds=3, …")] = None,
+    format_: Annotated[list[str] | None, typer.Option("--format", help="Beside NetCDF: sto, csv or mat.")] = None,
+    open_: Annotated[bool, typer.Option("--open", help="Open the report in the browser.")] = False,
+) -> None:
+    """Refine simulated muscle activity towards measured EMG, muscle by muscle, never worse than the simulation."""
+    folder = out or Path("myodrive-results") / "refined"
+    options = {"model": model, "method": method, "pairs": _muscle_pairs(pair), "n_folds": folds}
+    reading = _reading(emg, already, muscle, rate_hz, units)
+    _refine(files, reading, folder, format_ or [], open_, settings=_settings(set_ or []), **options)
+
+
 @bench.command("truth")
 def bench_truth(
     quick: Annotated[bool, typer.Option("--quick", help="A first look, within a minute.")] = False,
@@ -307,21 +352,30 @@ def experiment(
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="lfads.max_epochs=50, decoding.target=acceleration, …")
     ] = None,
+    pair: Annotated[
+        list[str] | None, typer.Option("--pair", help="running, walking: MEASURED=SIMULATED[,SIMULATED].")
+    ] = None,
 ) -> None:
     """Run a published analysis on recordings, or on simulated ones whose right answer is known."""
     from myodrive.evaluation.experiments import experiments, run_experiment
-    from myodrive.io import read_study
+    from myodrive.evaluation.refinement_experiments import REFINEMENTS
     from myodrive.reporting.experiment_page import refuse_foreign_experiment, write_experiment
     from myodrive.safe_write import safe_write_text
 
     if name == "list":
-        for known in experiments().values():
-            print(f"{known.name}: {known.question} Needs {known.needs}.")
+        known: list[Any] = [*experiments().values(), *REFINEMENTS.values()]
+        for one in known:
+            print(f"{one.name}: {one.question} Needs {one.needs}.")
         return
     folder = out or Path("myodrive-results") / f"experiment-{name}"
     refuse_foreign_experiment(folder)
     settings = _settings(set_ or [])
-    given = list(read_study(files, **_reading(emg, already, muscle, rate_hz, units))) if files else []
+    given = list(_study(files, _reading(emg, already, muscle, rate_hz, units))) if files else []
+    if name in REFINEMENTS:
+        _refuse_options(name, {"--method": method, "--unseen": unseen})
+        _refinement_experiment(name, given, _muscle_pairs(pair), settings, seeds, folder, json_file)
+        return
+    _refuse_options(name, {"--pair": pair})
     with _progress() as step:
         result = run_experiment(
             name,
@@ -389,6 +443,91 @@ def _run(options: dict[str, Any], out: Path | None, summary: bool, open_: bool =
     if result.failed:
         raise typer.Exit(1)
     return result
+
+
+def _refine(
+    files: list[Path], reading: dict[str, Any], folder: Path, formats: list[str], open_: bool, **options: Any
+) -> None:
+    from myodrive.evaluation.refine_job import refine_study
+    from myodrive.reporting.refinement_page import check_refinement_folder, write_refinement
+
+    check_refinement_folder(folder, formats)
+    recordings = list(_study(files, reading))
+    kept = folder.with_name(f"{folder.name}.unfinished")
+    with _stopping(), _progress() as step:
+        result = refine_study(recordings, folder=kept, progress=step, **options)
+    report = write_refinement(result, folder, formats)
+    shutil.rmtree(kept, ignore_errors=True)
+    if result.comparison:
+        for table in result.comparison.tables():
+            _console().print(table)
+    for sentence in result.verdict:
+        print(sentence)
+    print(f"report: {report}")
+    if open_:
+        typer.launch(str(report))
+
+
+def _refinement_experiment(
+    name: str,
+    recordings: list[Any],
+    pairs: dict[str, tuple[str, ...]],
+    settings: dict[str, dict[str, Any]],
+    seeds: int,
+    folder: Path,
+    json_file: Path | None,
+) -> None:
+    from myodrive.evaluation.refinement_experiments import run_refinement_experiment
+    from myodrive.reporting.refinement_page import write_findings
+    from myodrive.safe_write import safe_write_text
+
+    with _stopping(), _progress() as step:
+        found = run_refinement_experiment(
+            name,
+            recordings,
+            pairs=pairs,
+            settings=settings,
+            seeds=range(1000, 1000 + seeds),
+            folder=folder.with_name(f"{folder.name}.findings"),
+            progress=step,
+        )
+    for table in found.comparison.tables():
+        _console().print(table)
+    for sentence in found.verdict:
+        print(sentence)
+    if json_file is not None:
+        safe_write_text(json_file, found.to_json())
+    print(f"report: {write_findings(found, folder)}")
+
+
+@contextmanager
+def _stopping() -> Iterator[None]:
+    """Ctrl-C says that what is finished is kept."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("myodrive: stopped; no results were written. The same command goes on where it was.", file=sys.stderr)
+        raise typer.Exit(130) from None
+
+
+def _study(files: list[Path], reading: dict[str, Any]) -> Study:
+    """All recordings; of one file also a study that was written as .nc."""
+    from myodrive.io import read_study
+
+    return read_study(files[0] if len(files) == 1 else files, **reading)
+
+
+def _muscle_pairs(pair: list[str] | None) -> dict[str, tuple[str, ...]]:
+    given = _pairs(pair, "--pair", "MEASURED=SIMULATED[,SIMULATED]", "'Hams=semimem_r,semiten_r'")
+    return {muscle: tuple(name.strip() for name in names.split(",")) for muscle, names in given.items()}
+
+
+def _refuse_options(name: str, given: dict[str, Any]) -> None:
+    from myodrive.errors import OptionError
+
+    for flag, value in given.items():
+        if value:
+            raise OptionError(f"the experiment {name} does not take it.", where=flag)
 
 
 def _job(options: dict[str, Any]) -> JobOptions:

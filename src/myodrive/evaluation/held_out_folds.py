@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -85,7 +86,7 @@ def blocks_of_strides(recording: Recording, n_blocks: int) -> list[Span]:
     if n < LEAST:
         n, edges = n_blocks, np.linspace(start, stop, n_blocks + 1).tolist()
     chosen = np.round(np.linspace(0, len(edges) - 1, n + 1)).astype(int)
-    return [(edges[a], edges[b]) for a, b in zip(chosen[:-1], chosen[1:])]
+    return [(edges[a], edges[b]) for a, b in pairwise(chosen)]
 
 
 # -- inside ----------------------------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -184,9 +183,9 @@ def _key(fold: HeldOutFold, made: Sequence[PairedEstimator]) -> str:
     """Changes with whatever decides the scores of a fold: the data, the options, the version."""
 
     def of(study: Study, spans: Sequence[Span] = ()) -> list[Any]:
-        return [[r.subject, *(data_hash(s) for s in r.signals.values()), str(r.events.values.tolist())] for r in study] + [
-            list(map(str, spans))
-        ]
+        return [
+            [r.subject, *(data_hash(s) for s in r.signals.values()), str(r.events.values.tolist())] for r in study
+        ] + [list(map(str, spans))]
 
     decides = [
         of(fold.train),

@@ -23,7 +23,7 @@ MEASURES = {
     "rmse": "root-mean-square error, in units of the muscle's 95th percentile",
     "r": "correlation at zero lag",
     "best_r": "correlation at the best lag within ±200 ms",
-    "lag_s": "by which the estimate comes late at the best lag (s)",
+    "lag_s": "by which the estimate comes late at the best lag",
 }
 ORDER = (AS_IS, "gain-offset", "gain-lag", "dtw-mean", "mean-curve", "ridge-fir", "kinematics-rnn", NETWORK, REFINED)
 
@@ -138,48 +138,51 @@ class Comparison:
         return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
     def counts(self, method: str) -> tuple[list[str], list[str]]:
-        """The muscles in which a method's median paired difference is better in RMSE and in r, and those in which either is worse."""
+        """Muscles in which a method's median paired difference is better in RMSE and in r, and those in which either is worse."""
         table = self.differences
-        if table.empty:
+        own = table[table["method"] == method] if len(table) else table
+        if own.empty:
             return [], []
-        better, worse = [], []
-        for muscle in self.muscles:
-            own = table[(table["muscle"] == muscle) & (table["method"] == method)].set_index("measure")
-            if "rmse" not in own.index or "r" not in own.index:
-                continue
-            error, r = own.loc["rmse", "median_difference"], own.loc["r", "median_difference"]
-            if error < 0 and r > 0:
-                better.append(muscle)
-            if error > 0 or r < 0:
-                worse.append(muscle)
-        return better, worse
+        wide = own.pivot_table(index="muscle", columns="measure", values="median_difference", sort=False).dropna()
+        better = wide.index[(wide["rmse"] < 0) & (wide["r"] > 0)]
+        worse = wide.index[(wide["rmse"] > 0) | (wide["r"] < 0)]
+        return [str(m) for m in better], [str(m) for m in worse]
 
     @property
     def verdict(self) -> list[str]:
         """What the scores say, in sentences."""
         if not len(self.rows):
             return ["Nothing was held out, so nothing can be said of new data."]
-        compared = len({m for m in self.differences["muscle"]}) if len(self.differences) else 0
-        told = []
-        for method, note in ((NETWORK, ", before any fallback,"), (REFINED, ", with the fallback,")):
-            if method in self.methods and compared:
-                better, worse = self.counts(method)
-                said = f"{method}{note} is better than the simulation in the median paired difference, in RMSE and r, for {len(better)} of {compared} muscles"
-                told.append(f"{said}; worse in either for {', '.join(worse) or 'none'}.")
-        told += [self._against(other) for other in ("ridge-fir", "mean-curve", "kinematics-rnn") if other in self.methods]
+        told = [
+            self._against_simulation(NETWORK, "before any fallback"),
+            self._against_simulation(REFINED, "with the fallback"),
+        ]
+        told += [self._against(other) for other in ("ridge-fir", "mean-curve", "kinematics-rnn")]
         if self.chosen:
             counts = Counter(row["chosen"] for row in self.chosen)
             told.append("Chosen: " + ", ".join(f"{name} {n}×" for name, n in counts.most_common()) + ".")
-        n = len(self.units)
-        return [t for t in told if t] + [f"Medians are over {n} held-out part{'s' if n != 1 else ''}: {', '.join(self.units)}."]
+        told.append(f"Medians are over {len(self.units)} held-out part(s): {', '.join(self.units)}.")
+        return [sentence for sentence in told if sentence]
+
+    def _against_simulation(self, method: str, note: str) -> str:
+        if method not in self.methods or self.differences.empty:
+            return ""
+        better, worse = self.counts(method)
+        return (
+            f"{method} ({note}) is better than the simulation in the median paired difference, in RMSE and in r, for "
+            f"{len(better)} of {self.differences['muscle'].nunique()} muscles; worse in either for {', '.join(worse) or 'none'}."
+        )
 
     def _against(self, other: str) -> str:
         """The network beside another way, whichever is ahead."""
-        if NETWORK not in self.methods:
+        if not {NETWORK, other} <= set(self.methods):
             return ""
-        table = self.summary.pivot(index="muscle", columns="method", values="rmse")[[NETWORK, other]].dropna()
+        table = self.summary.pivot_table(index="muscle", columns="method", values="rmse")[[NETWORK, other]].dropna()
         ahead = int((table[NETWORK] < table[other]).sum())
-        return f"{NETWORK} errs less than {other} for {ahead} of {len(table)} muscles (median RMSE {table[NETWORK].median():.3f} against {table[other].median():.3f})."
+        return (
+            f"{NETWORK} errs less than {other} for {ahead} of {len(table)} muscles (median RMSE {table[NETWORK].median():.3f} "
+            f"against {table[other].median():.3f})."
+        )
 
     def tables(self) -> list[Table]:
         """For the terminal, one table a measure: a row for each muscle, a column for each method."""
@@ -187,9 +190,11 @@ class Comparison:
         from rich.table import Column, Table
 
         found = []
-        for measure, words in MEASURES.items():
+        for measure in MEASURES:
             heads = [Column(m.replace("-", "\n"), justify="right") for m in self.methods]
-            table = Table("muscle", *heads, title=words, title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
+            table = Table(
+                "muscle", *heads, title=title(measure), title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0)
+            )
             for row in self.cells(measure):
                 table.add_row(*row)
             found.append(table)
@@ -209,3 +214,9 @@ class Comparison:
         """Everything but the curves, for JSON."""
         records = {name: getattr(self, name).to_dict(orient="records") for name in ("rows", "summary", "differences")}
         return {"measures": MEASURES, "verdict": self.verdict, "chosen": self.chosen, **records}
+
+
+def title(measure: str) -> str:
+    """What a table of a measure is called, with the unit of `Comparison.cells`."""
+    words = MEASURES[measure]
+    return f"{words[0].upper()}{words[1:]}{' (ms)' if measure == 'lag_s' else ''}"

@@ -1,0 +1,141 @@
+"""Simulated activity refined towards EMG, on real recordings: running, walking of children, walking within one person.
+
+python benchmarks/refine_real.py running --data ../shared/data --json running.json
+
+The recordings are not part of the project: `--data` is the folder that holds `gait-rajagopal2016`, `gait-biomechzoo` and
+`gait-falisse2019`. Folds are done one by one, and what is in `--folder` already is not computed again.
+
+The inputs are the simulated muscles that stand for a measured one, those alone: with a handful of strides or children the
+others add more noise than they tell. `--all-muscles` takes all of that leg.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+import myodrive as md
+from myodrive.evaluation.refinement_experiments import run_refinement_experiment
+from myodrive.recording import make_events
+from myodrive.reporting.refinement_page import write_findings
+from myodrive.safe_write import safe_write_text
+
+# Children: the leg that the electrodes were on. The EMG of the last two is doubtful (drifting; tonic): also told apart.
+CHILDREN = {"HC002D": "R", "HC031A": "R", "HC032A": "L", "HC036A": "L", "HC050A": "R", "HC030A": "R", "HC039A": "R"}
+DEAD = {"HC050A": "Hams"}
+WALKING = {
+    "Rect": ("recfem",),
+    "Hams": ("semimem", "semiten", "bflh"),
+    "Gast": ("gasmed", "gaslat"),
+    "Tib Ant": ("tibant",),
+}
+RUNNING = {  # three electrodes stand in the file under several names
+    "bflhr": ("bflh_r",),
+    "gaslatr": ("gaslat_r",),
+    "gasmedr": ("gasmed_r",),
+    "glmax1r": ("glmax1_r", "glmax2_r", "glmax3_r"),
+    "glmed1r": ("glmed1_r", "glmed2_r", "glmed3_r"),
+    "recfemr": ("recfem_r",),
+    "semimemr": ("semimem_r", "semiten_r"),
+    "soleusr": ("soleus_r",),
+    "tibantr": ("tibant_r",),
+    "vaslatr": ("vaslat_r",),
+    "vasmedr": ("vasmed_r",),
+}
+JOINTS = ("hip_flexion", "hip_adduction", "hip_rotation", "knee_angle", "ankle_angle")
+ELSEWHERE = re.compile(
+    r"reserve|shoulder|elbow|arm|wrist|pro_sup|lumbar|pelvis"
+)  # of the columns of an activation file
+CONTACT_N = 50.0
+
+
+def running(data: Path, all_muscles: bool) -> Iterator[md.Recording]:
+    """One adult, about seven strides; the time zero of the EMG is an assumption: that of the file is taken."""
+    folder = data / "gait-rajagopal2016" / "run"
+    emg = md.read(folder / "emg_raw_run.csv.gz")["emg"].sel(muscle=list(RUNNING))
+    simulated = md.read(folder / "simulated" / "run_StaticOptimization_activation.sto")["simulated"]
+    angles = md.read(folder / "simulated" / "ik_run.mot")["angles"].sel(joint=[f"{j}_r" for j in JOINTS])
+    force = md.read(folder / "grf_run.mot")["forces"].sel(channel="R_ground_force_vy")
+    strikes = force.time.values[1:][np.diff((force.values > CONTACT_N).astype(int)) == 1]
+    yield md.Recording(
+        {"emg": emg, "simulated": _of_leg(simulated, "_r", RUNNING, all_muscles), "angles": angles},
+        events=make_events([(float(t), "foot strike", "right") for t in strikes]),
+        subject="adult",
+        movement="running",
+    )
+
+
+def walking(data: Path, all_muscles: bool) -> Iterator[md.Recording]:
+    """Seven children, straight and turning; side and label are taken off, so that all have the same names."""
+    for child, side in CHILDREN.items():
+        for results in sorted((data / "gait-biomechzoo" / child / "simulated").glob("*/activation.sto")):
+            trial = results.parent.name
+            (file,) = (data / "gait-biomechzoo" / child).glob(f"*/{trial}.c3d")
+            emg = md.read(file, emg=[f"Voltage.{side} {muscle}" for muscle in WALKING])["emg"]
+            emg = emg.assign_coords(muscle=list(WALKING)).drop_vars(["name", "side"], errors="ignore")
+            emg = emg.where(emg.muscle != DEAD.get(child, ""))
+            end = f"_{side.lower()}"
+            wanted = {m: tuple(f"{name}{end}" for name in names) for m, names in WALKING.items()}
+            simulated = _of_leg(md.read(results)["simulated"], end, wanted, all_muscles)
+            names = [str(m).removesuffix(end) for m in simulated.muscle.values]
+            simulated = simulated.assign_coords(muscle=names).drop_vars(["name", "side"], errors="ignore")
+            angles = md.read(results.parent / "ik.mot")["angles"].sel(joint=[f"{j}{end}" for j in JOINTS])
+            yield md.Recording(
+                {"emg": emg, "simulated": simulated, "angles": angles.assign_coords(joint=list(JOINTS))},
+                subject=child,
+                movement=file.parent.name,
+                repetition=trial,
+            )
+
+
+def _of_leg(simulated, end: str, pairs: dict[str, tuple[str, ...]], all_muscles: bool):  # type: ignore[no-untyped-def]
+    """The muscles that stand for a measured one, or all of that leg."""
+    paired = {name for names in pairs.values() for name in names}
+    labels = [str(m) for m in simulated.muscle.values]
+    leg = [m for m in labels if m.endswith(end) and not ELSEWHERE.search(m)]
+    return simulated.sel(muscle=leg if all_muscles else [m for m in leg if m in paired])
+
+
+SETS = {"running": (running, RUNNING), "walking": (walking, WALKING)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recordings", choices=SETS)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--all-muscles", action="store_true")
+    parser.add_argument("--without", nargs="*", default=[], help="subjects to leave out")
+    parser.add_argument("--set", nargs="*", default=[], help="options of methods: stdr-net.n_steps=250")
+    parser.add_argument("--folder", type=Path, default=Path("myodrive-results/refine-real"))
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--out", type=Path, help="folder of the report")
+    given = parser.parse_args()
+    settings: dict[str, dict[str, object]] = {}
+    for method, option, value in (re.fullmatch(r"(.+?)\.(.+?)=(.+)", pair).groups() for pair in given.set):  # type: ignore[union-attr]
+        settings.setdefault(method, {})[option] = json.loads(value)
+    recordings, pairs = SETS[given.recordings]
+    found = run_refinement_experiment(
+        given.recordings,
+        [r for r in recordings(given.data, given.all_muscles) if r.subject not in given.without],
+        pairs=pairs,
+        settings=settings,
+        folder=given.folder / given.recordings,
+        progress=lambda what, done, total: print(f"{done} of {total}: {what}", flush=True),
+    )
+    for table in found.comparison.tables():
+        Console(width=160).print(table)
+    print("\n".join(found.verdict))
+    if given.json:
+        safe_write_text(given.json, found.to_json())
+    if given.out:
+        print(f"report: {write_findings(found, given.out)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,191 @@
+"""The job of `myodrive refine`: learn from recordings with EMG, estimate all, and say what it is worth on held-out EMG."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from myodrive.activation import Activation
+from myodrive.errors import FileError, MyodriveError, OptionError, SignalError
+from myodrive.estimator import estimators, versions
+from myodrive.evaluation.held_out_folds import by_what_there_is
+from myodrive.evaluation.pairing import Pairs, pair_muscles
+from myodrive.evaluation.refinement_comparison import Options, Step, compare_refinements, contenders, make_model
+from myodrive.evaluation.refinement_experiments import both_of
+from myodrive.evaluation.refinement_result import Comparison
+from myodrive.from_simulation.refinement import Refinement
+from myodrive.from_simulation.simulate import muscle_problem
+from myodrive.from_simulation.torque_check import check_torques
+from myodrive.paired import PairedEstimator
+from myodrive.recording import Recording, Study, data_hash
+
+N_FOLDS = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class RefineResult:
+    """What `myodrive refine` found.
+
+    Attributes
+    ----------
+    model : PairedEstimator
+        What was learned from all recordings with EMG.
+    recordings, activations
+        One of each for every recording with simulated activity.
+    comparison : Comparison, optional
+        Scores on held-out EMG; None where nothing was held out.
+    torques : DataFrame
+        Error of the joint torques of the refined activity, relative to the torques, for each recording that tells how its
+        muscles pull, and each joint.
+    notes : list of str
+    run : dict
+        Options, data and versions.
+    """
+
+    model: PairedEstimator
+    recordings: list[Recording]
+    activations: list[Activation]
+    comparison: Comparison | None
+    torques: pd.DataFrame
+    notes: list[str]
+    run: dict[str, Any]
+
+    @property
+    def choices(self) -> pd.DataFrame:
+        """For each muscle what was chosen and why, and the validated scores of each candidate; empty for one correction."""
+        return self.model.choices if isinstance(self.model, Refinement) else pd.DataFrame()
+
+    @property
+    def verdict(self) -> list[str]:
+        """What it is worth, in sentences."""
+        told = [f"{row.muscle}: {row.chosen} ({row.why})." for row in self.choices.itertuples()]
+        said = self.comparison.verdict if self.comparison else ["No EMG was held out, so nothing is said of new data."]
+        return [*self.notes, *told, *said]
+
+
+def refine_study(
+    recordings: Sequence[Recording],
+    *,
+    method: str = Refinement.method,
+    model: str | Path | None = None,
+    pairs: Mapping[str, Sequence[str]] | None = None,
+    settings: Mapping[str, Options] | None = None,
+    n_folds: int = N_FOLDS,
+    folder: str | Path | None = None,
+    progress: Step = lambda what, done, total: None,
+) -> RefineResult:
+    """Refine the simulated activity of every recording.
+
+    Parameters
+    ----------
+    recordings : sequence of Recording
+        With ``simulated``; it is learned from those that hold ``emg`` as well.
+    method : str
+        "refined": for each muscle the correction that validation chooses; or the name of one correction.
+    model : path, optional
+        A folder that an earlier run saved: nothing is learned, nothing held out.
+    pairs : mapping, optional
+        Measured muscle to simulated muscles, see `pair_muscles`.
+    settings : mapping, optional
+        Options of methods: ``{"stdr-net": {"n_steps": 100}}``.
+    n_folds : int
+        Held out for the scores: people, trials or blocks of strides; 0 for none, which is that many times faster.
+    folder : path, optional
+        Keeps the scores of each fold as soon as they are there.
+    progress : callable
+
+    Raises
+    ------
+    OptionError
+        If there is no such method.
+    SignalError
+        If no recording holds what is needed, or no muscle can be paired.
+    """
+    known = estimators("from_simulation")
+    if method not in known:
+        raise OptionError(f"no method '{method}'. There are: {', '.join(known)}.", where="--method")
+    with_simulation = [r for r in recordings if "simulated" in r]
+    left_out = [f"{r.label} holds no simulated activity and is left out." for r in recordings if "simulated" not in r]
+    if model is not None:
+        fitted, comparison = load_model(model), None
+        if not with_simulation:
+            raise SignalError(
+                "no recording holds simulated activity.", remedy="Add the .sto of each (docs/refinement.md)."
+            )
+    else:
+        study = both_of(recordings)
+        found = pair_muscles(study, pairs)
+        left_out += _unpaired(study, found)
+        made = contenders(method, study, found, settings or {})
+        comparison = None
+        if n_folds:
+            folds = by_what_there_is(study, n_folds)
+            comparison = compare_refinements(folds, made, folder=folder, progress=progress)
+        progress("learning from all", n_folds, n_folds + 1)
+        fitted = make_model(method, found, settings or {}).fit(study)
+    activations = fitted.estimate(Study(with_simulation))
+    run = {
+        "method": fitted.method,
+        "model": str(model or ""),
+        "options": fitted.config.model_dump(mode="json"),
+        "n_folds": n_folds if model is None else 0,
+        "data": {r.label: data_hash(*(s for s in r.signals.values())) for r in recordings},
+        "versions": versions(),
+    }
+    torques = _torques(with_simulation, activations, getattr(fitted.config, "pairs", {}))
+    return RefineResult(fitted, with_simulation, activations, comparison, torques, left_out, run)
+
+
+def load_model(folder: str | Path) -> PairedEstimator:
+    """The estimator that an earlier run saved.
+
+    Raises
+    ------
+    FileError
+        If the folder holds none of this route.
+    """
+    folder = Path(folder)
+    folder = folder / "model" if (folder / "model" / "estimator.json").is_file() else folder
+    try:
+        method = json.loads((folder / "estimator.json").read_text(encoding="utf-8"))["method"]
+        cls = estimators("from_simulation")[method]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise FileError(
+            "holds no saved refinement.",
+            where=str(folder),
+            remedy="Pass the results' folder of an earlier `myodrive refine`, or its folder 'model'.",
+        ) from error
+    return cls.load(folder)  # type: ignore[return-value]  # the route has no others
+
+
+# -- inside ----------------------------------------------------------------------------------------------------------
+
+
+def _unpaired(study: Study, pairs: Pairs) -> list[str]:
+    """Muscles without a simulated one of their own: refined from the others, and nothing keeps them from being worse."""
+    alone = [str(m) for m in study[0]["emg"].muscle.values if str(m) not in pairs]
+    if not alone:
+        return []
+    return [
+        f"No simulated muscle is paired with {', '.join(alone)}: estimated from the other muscles, if at all. "
+        "Pair it with --pair."
+    ]
+
+
+def _torques(recordings: Sequence[Recording], activations: Sequence[Activation], pairs: Pairs) -> pd.DataFrame:
+    rows = []
+    for recording, activation in zip(recordings, activations):
+        try:
+            found = check_torques(muscle_problem(recording), activation, pairs=pairs)
+        except MyodriveError:  # it does not tell how its muscles pull
+            continue
+        for joint, share in found.relative.items():
+            if np.isfinite(share):
+                rows.append({"recording": recording.label, "joint": joint, "relative_error": float(share)})
+    return pd.DataFrame(rows)
