@@ -23,6 +23,7 @@ from simulate_rajagopal import CUTOFF_HZ, STRETCH_S, table
 
 import myodrive as md
 from myodrive.evaluation.machine import cpu_seconds, describe_machine
+from myodrive.from_simulation.findings import SATURATED
 from myodrive.from_simulation.ground_forces import place_forces, read_forces, write_loads
 from myodrive.from_simulation.model_muscles import fit_model_muscles
 from myodrive.from_simulation.opensim import read_model
@@ -84,6 +85,7 @@ def measure(data: Path, trial: str, n_pose: int, degree: int) -> dict[str, Any]:
         return solve(muscles.problem(when, motion["value"], motion["speed"], torques))
 
     with_paths, paths_s = timed(by_paths, REPEATS)
+    free = (with_arms < SATURATED).all("muscle").values
     lengths, moment_arms = muscles.paths(smooth_motion(own, cutoff, when)["value"])
     stored = table(data / "simulated" / f"{trial}_StaticOptimization_activation.sto")
     stored = stored.sel(label=list(problem.muscles)).interp(time=when).rename(label="muscle")
@@ -107,6 +109,8 @@ def measure(data: Path, trial: str, n_pose: int, degree: int) -> dict[str, Any]:
             "exact geometry against OpenSim's tool": differences(with_arms, theirs["simulated"]),
             "fitted paths against OpenSim's tool": differences(with_paths, theirs["simulated"]),
             "fitted paths against exact geometry": differences(with_paths, with_arms),
+            "the same where no muscle is saturated": differences(with_paths[free], with_arms[free]),
+            "the same where one is": differences(with_paths[~free], with_arms[~free]),
         },
         "held_out_error_mm": {n: summary(muscles.paths.error_mm[:, i]) for i, n in enumerate(muscles.paths.ERRORS)},
         "trial_error_mm": {

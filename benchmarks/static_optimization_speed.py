@@ -50,10 +50,12 @@ def main() -> None:
         rows.append(describe("all, smoothness .05 s", load, 2, 100, seconds))
         rows.append(describe("daqp, a frame a call", load, 2, 100, [by_daqp(part)]))
     rows += paths(options.repeats)
+    unsolved = frames_without_optimum()
     result = {
         "setting": f"{N_MUSCLE} muscles, {N_COORDINATE} coordinates, {N_TIME} frames, frames per CPU second",
         "first_call_with_imports_s": first,
         "rows": rows,
+        "frames_without_optimum": unsolved,
         "machine": describe_machine(),
         "versions": versions(),
     }
@@ -62,6 +64,10 @@ def main() -> None:
             "{what:28s} load {load:3.0f}  p {exponent}  {frames_per_s:9,.0f} ({lowest:,.0f}–{highest:,.0f})".format(
                 **row
             )
+        )
+    for row in unsolved:
+        print(
+            "load {load:3.0f}  reserves of {reserve} N m  p 3: {frames} of {of} frames without an optimum".format(**row)
         )
     print(f"first call of a program, with imports: {first['compiling']} s, and {first['kept']} s once compiled")
     if options.json:
@@ -86,6 +92,18 @@ def measure(problem: MuscleProblem, load: float, exponent: int, repeats: int) ->
             "all", load, exponent, n, cpu_s(lambda: solve_static_optimization(problem, exponent=exponent), repeats)
         ),
     ]
+
+
+def frames_without_optimum() -> list[dict]:
+    """With p = 3, dear reserves and torques far beyond the muscles, rounding leaves frames unsolved: how many."""
+    rows = []
+    for load in (3.0, 6.0):
+        for reserve in (0.05, 0.2, 1.0):
+            size = {"n_time": N_TIME, "n_coordinate": N_COORDINATE, "n_muscle": N_MUSCLE}
+            problem = made_problem(1001, **size, load=load, reserve=reserve)
+            left = int((~solve_static_optimization(problem, exponent=3).converged).sum())
+            rows.append({"load": load, "reserve": reserve, "frames": left, "of": N_TIME})
+    return rows
 
 
 def first_call_s() -> dict[str, float]:
