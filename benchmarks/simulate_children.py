@@ -23,7 +23,7 @@ from myodrive.io.opensim_tables import read_storage
 
 PLUG_IN_GAIT = {"hip_flexion": "HipAngles_x", "knee_angle": "KneeAngles_x", "ankle_angle": "AnkleAngles_x"}
 JOINTS = ("hip_flexion", "hip_adduction", "knee_angle", "ankle_angle")
-LEAST_ACTIVATION = 0.01
+ACTIVE = 0.1  # peak activation of the muscles that are compared
 
 
 def table(path: Path, labels: list[str], at: np.ndarray) -> np.ndarray:
@@ -43,18 +43,15 @@ def one_trial(model: Path, child: Path, results: Path) -> dict[str, Any]:
     start, end = about["so_window"]
     (movement,) = child.glob(f"*/{results.name}.c3d")
     (static,) = (child / "Static").glob("*.c3d")
-    found = md.simulate(
-        model, movement, static=static, mass_kg=about["mass"], start_s=start, end_s=end, static_optimization="none"
-    )
+    found = md.simulate(model, movement, static=static, mass_kg=about["mass"], start_s=start, end_s=end)
     time = found["moments"].time.values
     joints = [f"{joint}_{about['side']}" for joint in JOINTS]
     angles = table(results / "ik.mot", joints, time)
     moments = table(results / "id.sto", [f"{joint}_moment" for joint in joints], time)
-    solved = md.solve_static_optimization(md.muscle_problem(found), bounds=(LEAST_ACTIVATION, 1.0)).activations
-    muscles = [m for m in map(str, solved.muscle.values) if m.endswith(f"_{about['side']}")]
+    muscles = [m for m in map(str, found["simulated"].muscle.values) if m.endswith(f"_{about['side']}")]
     activation = table(results / "activation.sto", muscles, time)
-    ours: xr.DataArray = solved.sel(muscle=muscles)
-    active = activation.max(axis=0) > 0.1
+    ours: xr.DataArray = found["simulated"].sel(muscle=muscles)
+    active = activation.max(axis=0) > ACTIVE
     gait = md.read(movement)["angles"].interp(time=time)
     judged = {}
     for joint, label in PLUG_IN_GAIT.items():
@@ -79,6 +76,23 @@ def one_trial(model: Path, child: Path, results: Path) -> dict[str, Any]:
     }
 
 
+def columns(rows: list[dict[str, Any]]) -> dict[str, list[float]]:
+    """Every figure over the trials, sides together."""
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        found.setdefault("markers, RMS (mm)", []).append(1000 * row["marker_rms_m"])
+        for kind, unit in (("angles", "deg"), ("moments", "N m")):
+            for joint, (r, rms) in zip(JOINTS, row[kind].values()):
+                found.setdefault(f"{kind}, {joint}: r", []).append(r)
+                found.setdefault(f"{kind}, {joint}: RMS ({unit})", []).append(rms)
+        for joint, both in row["plug_in_gait"].items():
+            for who, (r, mean) in both.items():
+                found.setdefault(f"Plug-in Gait, {joint}, {who}: r", []).append(r)
+                found.setdefault(f"Plug-in Gait, {joint}, {who}: mean (deg)", []).append(mean)
+        found.setdefault("activations, median r of a trial", []).append(row["activation_r"])
+    return found
+
+
 def main() -> None:
     """Print one line for each trial."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -99,6 +113,9 @@ def main() -> None:
             words = ", ".join(f"{who} r {r:.3f} mean {d:+.1f} deg" for who, (r, d) in both.items())
             print(f"{joint} against Plug-in Gait: {words}; ", end="")
         print(f"median r of activations {row['activation_r']:.2f}", flush=True)
+    print(f"\nmedian (least to largest) of {len(rows)} trials of {len({r['trial'][:6] for r in rows})} children")
+    for what, values in columns(rows).items():
+        print(f"{what:44s} {np.median(values):8.3f} ({min(values):.3f} to {max(values):.3f})")
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1, default=float), encoding="utf-8")
 

@@ -60,7 +60,7 @@ def compare_activations(activation: xr.DataArray, reference: xr.DataArray) -> di
     return dict(zip(muscles, np.sqrt(((activation.values - theirs) ** 2).mean(axis=0)).tolist()))
 
 
-def compare(folder: Path, trial: str, start_s: float, end_s: float) -> dict[str, Any]:
+def compare(folder: Path, trial: str, start_s: float, end_s: float, accuracy: float) -> dict[str, Any]:
     """Both comparisons of one trial, each of them one call."""
     data = folder / trial
     results = data / "simulated"
@@ -78,7 +78,7 @@ def compare(folder: Path, trial: str, start_s: float, end_s: float) -> dict[str,
             data / f"subject_scaled_{trial}.osim",
             forces=data / f"grf_{trial}.mot",
             cutoff_hz=CUTOFF_HZ[trial],
-            accuracy=ACCURACY[trial],
+            accuracy=accuracy,
             start_s=start_s,
             end_s=end_s,
             **movement,
@@ -90,6 +90,9 @@ def compare(folder: Path, trial: str, start_s: float, end_s: float) -> dict[str,
             "activations": compare_activations(simulated["simulated"], activation_there),
             "findings": simulated.info["simulation"]["findings"],
         }
+    found["marker_error_mm"] = {
+        way: marker_error_mm(data, trial, motion.sel(time=slice(start_s, end_s))) for way, motion in angles.items()
+    }
     off = abs(angles["from_markers"] - angles["from_opensims_tool"]).sel(joint=angles["from_opensims_tool"].joint)
     return found | {"frames": simulated["simulated"].sizes["time"], "off_opensims_tool_deg": float(off.max())}
 
@@ -111,10 +114,41 @@ def opensims_tool(data: Path, trial: str, folder: Path) -> Path:
     return folder / "ik.mot"
 
 
+def marker_error_mm(data: Path, trial: str, angles: xr.DataArray) -> float:
+    """How far the model's markers are from those recorded at given angles: weighted root mean square, what is minimised."""
+    import opensim
+
+    opensim.Logger.setLevelString("Off")
+    tasks = ElementTree.parse(data / f"ik_setup_{trial}.xml").iter("IKMarkerTask")
+    weights = {t.get("name"): float(t.findtext("weight", "1")) for t in tasks if "true" in t.findtext("apply", "")}
+    markers = md.read(data / f"motion_capture_{trial}.trc")["markers"].interp(time=angles.time)
+    markers = markers.sel(marker=[m for m in markers.marker.values if m in weights])
+    weight = np.array([weights[str(m)] for m in markers.marker.values])
+    model = opensim.Model(str(data / f"subject_scaled_{trial}.osim"))
+    state = model.initSystem()
+    coordinates = [
+        (model.getCoordinateSet().get(str(j)), str(u)) for j, u in zip(angles.joint.values, angles.unit.values)
+    ]
+    moved = [(i, c, np.radians(1.0) if u == "deg" else 1.0) for i, (c, u) in enumerate(coordinates)]
+    moved = [row for row in moved if not row[1].isConstrained(state)]
+    places = [model.getMarkerSet().get(str(m)) for m in markers.marker.values]
+    squares = []
+    for values, recorded in zip(angles.values, markers.values):
+        for i, coordinate, scale in moved:
+            coordinate.setValue(state, float(values[i] * scale), False)
+        model.assemble(state)
+        model.realizePosition(state)
+        at = np.array([[p.getLocationInGround(state).get(a) for a in range(3)] for p in places])
+        squares.append(weight @ ((1e3 * at - recorded) ** 2).sum(axis=1) / weight.sum())
+    return float(np.sqrt(np.mean(squares)))
+
+
 def show(result: dict[str, Any]) -> None:
     """Print the figures of a trial."""
     times = ", ".join(f"{way.replace('_', ' ')} {s:.1f} s" for way, s in result["cpu_s"].items())
     print(f"{result['trial']}: {result['frames']} frames; CPU time {times}")
+    errors = ", ".join(f"{way.replace('_', ' ')} {mm:.2f} mm" for way, mm in result["marker_error_mm"].items())
+    print(f"  distance of the markers, weighted RMS: {errors}")
     print(
         f"  angles from the markers are at most {result['off_opensims_tool_deg']:.2g} deg off OpenSim's tool run here"
     )
@@ -136,12 +170,14 @@ def main() -> None:
     parser.add_argument("--trial", choices=[*CUTOFF_HZ])
     parser.add_argument("--start-s", type=float)
     parser.add_argument("--end-s", type=float)
+    parser.add_argument("--accuracy", type=float, help="Of inverse kinematics, in place of that of the setup.")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     results = []
     for trial in [options.trial] if options.trial else [*CUTOFF_HZ]:
         start, end = STRETCH_S[trial]
-        results.append(compare(options.data, trial, options.start_s or start, options.end_s or end))
+        accuracy = options.accuracy or ACCURACY[trial]
+        results.append(compare(options.data, trial, options.start_s or start, options.end_s or end, accuracy))
         show(results[-1])
     if options.json:
         options.json.write_text(json.dumps(results, indent=1, default=float), encoding="utf-8")
