@@ -39,3 +39,6 @@ def test_one_command_simulates_and_says_what_it_matched(tmp_path: Path) -> None:
     assert "https://" not in page.replace("https://doi.org/", "")  # nothing is fetched
     wrong = subprocess.run([*command, "--cutoff-hz", "0"], cwd=tmp_path, capture_output=True, text=True, timeout=600)
     assert wrong.returncode == 2 and wrong.stderr.startswith("myodrive: --cutoff-hz: the cut-off must be above 0 Hz")
+    missing = [word if word != "force.mot" else "nowhere.mot" for word in command]
+    done = subprocess.run(missing, cwd=tmp_path, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 2 and done.stderr.startswith("myodrive: nowhere.mot: ") and done.stderr.count("\n") == 1
