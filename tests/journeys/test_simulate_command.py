@@ -34,6 +34,7 @@ def test_one_command_simulates_and_says_what_it_matched(tmp_path: Path) -> None:
     again = md.read(tmp_path / "results" / "simulated.sto")["simulated"]
     assert abs(again.values - recording["simulated"].values).max() < 1e-12
     page = (tmp_path / "results" / "report.html").read_text(encoding="utf-8")
+    assert "Residuals" not in page  # an arm that is bolted to the ground has none
     assert "How far to trust it" in page and "deltoid" in page and "A1" in page
     assert all(escape(f["words"]) in page for f in recording.info["simulation"]["findings"])
     assert "https://" not in page.replace("https://doi.org/", "")  # nothing is fetched

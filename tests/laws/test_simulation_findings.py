@@ -60,6 +60,12 @@ def test_each_fault_is_found_with_its_figure() -> None:
     assert "RASI at 0.00 s" in found["marker error, largest"].words
 
 
+def test_residuals_without_any_force_from_outside_are_told_in_newtons_alone() -> None:
+    found = {f.what: f for f in judge(signals(400.0, 1.0, 0.01, 0.0), MODEL, 0.0)}
+    assert not found["residual force"].good
+    assert "The largest residual force is 400 N (usual is under 5 %)" in found["residual force"].words
+
+
 def test_frames_without_an_optimum_are_counted() -> None:
     given = signals(20.0, 1.0, 0.01, 0.0)
     given["simulated"][3:7] = np.nan

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import xarray as xr
 
-from myodrive.from_simulation.opensim import Model
+from myodrive.from_simulation.opensim import Coordinate, Model
 from myodrive.from_simulation.steps import muscle_joints
 
 # Hicks et al. 2015 (10.1115/1.4029304): markers within 2 cm RMS and 4 cm at most, residual forces under 5 % of the
@@ -57,6 +57,12 @@ def judge(
     return found
 
 
+def residual_coordinates(model: Model) -> list[Coordinate]:
+    """Those that carry the body through the world, so that nothing can make their moment; none in a model that is bolted down."""
+    of_ground = [c for c in model.free if c.of_ground]
+    return of_ground if any(c.units == "m" for c in of_ground) else []
+
+
 # -- inside ----------------------------------------------------------------------------------------------------------
 
 
@@ -79,11 +85,9 @@ def _markers(errors: xr.DataArray) -> list[Finding]:
 
 
 def _residuals(moments: xr.DataArray, model: Model, largest_force_n: float) -> list[Finding]:
-    of_ground = {c.name: c for c in model.free if c.of_ground}
-    forces = [n for n, c in of_ground.items() if c.units == "m"]
-    turns = [n for n, c in of_ground.items() if c.units == "rad"]
-    if not forces:  # a model that is bolted to the ground has no residuals
-        return []
+    of_ground = residual_coordinates(model)
+    forces = [c.name for c in of_ground if c.units == "m"]
+    turns = [c.name for c in of_ground if c.units == "rad"]
     found = []
     for what, names, units, scale, limit in (
         ("residual force", forces, "N", largest_force_n, RESIDUAL_FORCE),
@@ -93,11 +97,12 @@ def _residuals(moments: xr.DataArray, model: Model, largest_force_n: float) -> l
             continue
         peak = float(np.abs(moments.sel(joint=names)).max())
         good = peak <= limit * scale
-        share = f", {100 * peak / scale:.1f} % of {'the largest external force' if units == 'N' else 'it times 1.7 m'}"
+        against = "the largest external force" if units == "N" else "it times 1.7 m"
+        share = f", {100 * peak / scale:.1f} % of {against}" if scale else ""
         found.append(
             Finding(
                 what, peak, units, good,
-                f"The largest {what} is {peak:.0f} {units}{share if scale else ''} (usual is under {100 * limit:.0f} %)."
+                f"The largest {what} is {peak:.0f} {units}{share} (usual is under {100 * limit:.0f} %)."
                 + ("" if good else _MISFIT),
             )
         )  # fmt: skip

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from myodrive.errors import OptionError
-from myodrive.from_simulation.findings import judge
+from myodrive.from_simulation.findings import judge, residual_coordinates
 from myodrive.from_simulation.ground_forces import ExternalForce, check_forces, find_feet, write_loads
 from myodrive.from_simulation.marker_map import MarkerMatch
 from myodrive.from_simulation.muscle_problem import MuscleProblem
@@ -150,7 +150,7 @@ def simulate(
         "static_optimization": static_optimization,
         "markers": _matched(trial.match, gaps) if trial.match else {},
         "forces": {f.name: f.body for f in outside},
-        "residuals": [c.name for c in about.free if c.of_ground],
+        "residuals": [c.name for c in residual_coordinates(about)],
         "findings": [dataclasses.asdict(f) for f in judge(signals, about, largest, complaints)],
     }
     return Recording(signals, source=dataclasses.replace(trial.source, reader="simulate"), info={"simulation": said})
