@@ -19,6 +19,7 @@ from myodrive.learning.checkpoint import arrays_to_tree, tree_to_arrays
 from myodrive.learning.loop import LoopOptions, State, train
 from myodrive.paired import Hidden, Stretch, make_folds, training
 
+STEPS_PER_S, STEPS = 40, (400, 2000)
 FORCED_SHARE = 0.5  # of the training, over which teacher forcing falls from always to never
 
 
@@ -31,15 +32,17 @@ class STDRNetConfig(CorrectionConfig):
     skip: bool = True
     n_unit: int = Field(default=32, gt=0)  # of each recurrence and of the attention
     step_s: float = Field(default=0.02, gt=0)  # of the network: an envelope at 6 Hz has nothing between
-    window_s: float = Field(default=1.0, gt=0)  # about a stride
+    window_s: float = Field(default=2.0, gt=0)  # the pace must show in it; the longest trial where that is shorter
     reach_s: float = Field(default=0.2, ge=0)  # of the attention to either side: times correspond but for a lag
     n_folds: int = Field(default=5, ge=2)  # networks, each learned without one fold
-    n_steps: int = Field(default=500, gt=0)  # of training for each network; never fewer, so no fold is used to stop
+    # Of training for each network; never fewer, so no fold is used to stop. Without one 40 for each second of the training
+    # trials, but between 400 and 2000.
+    n_steps: int | None = Field(default=None, gt=0)
     batch_size: int = Field(default=16, gt=0)
-    learning_rate: float = Field(default=4e-3, gt=0)
-    weight_decay: float = Field(default=1e-4, ge=0)
+    learning_rate: float = Field(default=3e-3, gt=0)
+    weight_decay: float = Field(default=1e-5, ge=0)
     noise: float = Field(default=0.1, ge=0)  # added to the standardised inputs in training
-    dropout: float = Field(default=0.2, ge=0, lt=1)  # of what the attention looks at
+    dropout: float = Field(default=0.1, ge=0, lt=1)  # of what the attention looks at
     interval_level: float = Field(default=0.9, gt=0, lt=1)
     seed: int = 0
 
@@ -88,6 +91,10 @@ class STDRNet(Correction):
         self.centre_, self.spread_ = _moments(np.concatenate([s.inputs for s in stretches]))
         wanted = np.concatenate([s.targets for s in stretches])
         self.size_ = _moments(wanted)[1]
+        duration_s = sum(map(len, (s.time for s in stretches))) / self.config.rate_hz
+        longest_s = max(len(s.time) for s in stretches) / self.config.rate_hz
+        self.n_steps_ = self.config.n_steps or int(np.clip(STEPS_PER_S * duration_s, *STEPS))
+        self.window_s_ = min(self.config.window_s, longest_s)
         folds = make_folds(stretches, self.config.n_folds)
         keys = jax.random.split(jax.random.PRNGKey(self.config.seed), len(folds))
         taught = [training(stretches, fold) for fold in folds]
@@ -98,9 +105,10 @@ class STDRNet(Correction):
         for k, (fold, key) in enumerate(zip(folds, keys)):
             rest = [dataclasses.replace(s, targets=s.targets - self.level_[k]) for s in stretches]
             self.networks_.append(self._learned(rest, fold, key))
-            held = np.concatenate(fold.test)
-            left[:, held] = np.concatenate([self._parts(k, s) for s in stretches], axis=1)[:, held]
-        self.share_ = _shares(wanted - left[0], left[1] - left[0])
+            test = np.concatenate(fold.test)
+            left[:, test] = np.concatenate([self._parts(k, s) for s in stretches], axis=1)[:, test]
+        held = [np.concatenate(fold.test) for fold in folds]
+        self.share_ = _shares(wanted - left[0], left[1] - left[0], held)
         mean = left[0] + self.share_ * (left[1] - left[0])
         self.conformal_ = _calibrated(np.abs(wanted - mean) / left[2], self.config.interval_level)
         self._left = np.maximum(mean, 0.0)
@@ -125,15 +133,16 @@ class STDRNet(Correction):
         coarse = [self._coarse(s) for s in rest]
         task = Seq2SeqTask(self._n_window, c.batch_size)
         windows = self._windows(coarse, [t[::q] for t in fold.train])
+        n_steps = self.n_steps_
         hyper = Hyper(
             *(
                 jnp.float32(v)
-                for v in (c.learning_rate, c.n_steps, c.weight_decay, c.noise, c.dropout, FORCED_SHARE * c.n_steps)
+                for v in (c.learning_rate, n_steps, c.weight_decay, c.noise, c.dropout, FORCED_SHARE * n_steps)
             )
         )
         key_start, key_train = jax.random.split(key)
         state = State.start(Seq2Seq.create(self._sizes, key_start), key_train)
-        options = LoopOptions(n_epochs=1, steps_per_epoch=c.n_steps, patience=1)
+        options = LoopOptions(n_epochs=1, steps_per_epoch=n_steps, patience=1)
         network: Seq2Seq = train(task, state, hyper, windows, windows, options).weights
         return network
 
@@ -199,7 +208,7 @@ class STDRNet(Correction):
 
     @property
     def _n_window(self) -> int:
-        return max(4, round(self.config.window_s * self.config.rate_hz / self._every))
+        return max(4, round(self.window_s_ * self.config.rate_hz / self._every))
 
     @property
     def _sizes(self) -> Sizes:
@@ -243,11 +252,12 @@ class STDRNet(Correction):
 
     def methods_text(self) -> str:
         c = self.config
+        n_steps = getattr(self, "n_steps_", c.n_steps) or "a preset number of"
         past = ", beside each muscle's own activity at one gain, offset and lag" if c.skip else ""
         return (
             f"{' and '.join(self.signals)} were mapped to the envelopes of all muscles together by a sequence-to-sequence "
             f"network with additive attention within ±{1e3 * c.reach_s:g} ms (after Teramae et al. 2025 and Bahdanau et al. "
-            f"2015; {c.n_unit} units, windows of {c.window_s:g} s, {c.n_steps} steps of training){past}. The estimate is the mean of "
+            f"2015; {c.n_unit} units, windows of {c.window_s:g} s, {n_steps} steps of training){past}. The estimate is the mean of "
             f"{c.n_folds} networks, each learned without one fold of the training data, whose errors on it scale the "
             f"{c.interval_level:.0%} interval."
         )
@@ -276,12 +286,22 @@ def _moments(
 
 
 def _shares(
-    left: Float[np.ndarray, "time muscle"], own: Float[np.ndarray, "time muscle"]
+    left: Float[np.ndarray, "time muscle"],
+    own: Float[np.ndarray, "time muscle"],
+    folds: list[Bool[np.ndarray, " time"]],
 ) -> Float[np.ndarray, " muscle"]:
-    """By least squares, from 0 to 1, how much of the network's part to add."""
-    known = np.isfinite(left) & np.isfinite(own)
-    both = np.where(known, left * own, 0.0).sum(axis=0)
-    return np.clip(both / np.maximum(np.where(known, own**2, 0.0).sum(axis=0), 1e-12), 0.0, 1.0)
+    """How much of `own` to add for what is `left`, from 0 to 1: by least squares in each fold, the median of the folds.
+
+    One person whose EMG is like nobody else's, or poor, decides nothing that way.
+    """
+    found = np.full((len(folds), left.shape[1]), np.nan)
+    for k, fold in enumerate(folds):
+        for i, (wanted, given) in enumerate(zip(left[fold].T, own[fold].T)):
+            known = np.isfinite(wanted) & np.isfinite(given)
+            if known.any():
+                power = max(float(np.sum(given[known] ** 2)), 1e-12)
+                found[k, i] = np.clip(np.sum(wanted[known] * given[known]) / power, 0.0, 1.0)
+    return np.array([np.median(c[np.isfinite(c)]) if np.isfinite(c).any() else 0.0 for c in found.T])
 
 
 def _calibrated(ratio: Float[np.ndarray, "time muscle"], level: float) -> Float[np.ndarray, " muscle"]:
