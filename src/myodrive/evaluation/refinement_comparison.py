@@ -18,7 +18,7 @@ from myodrive.estimator import Estimate, estimators, versions
 from myodrive.evaluation.held_out_folds import HeldOutFold, Span
 from myodrive.evaluation.metrics import pearson_r, rmse
 from myodrive.evaluation.pairing import Pairs
-from myodrive.evaluation.refinement_result import Comparison, Trace
+from myodrive.evaluation.refinement_result import MEASURES, Comparison, Trace
 from myodrive.evaluation.truth_result import without_nan
 from myodrive.from_simulation.corrections import CorrectionConfig, WarpedMean, _cycles
 from myodrive.from_simulation.refinement import AS_IS, Refinement
@@ -130,19 +130,19 @@ def all_estimates(model: PairedEstimator, recording: Recording) -> dict[str, xr.
 
 
 def best_lag(
-    estimate: Float[np.ndarray, " time"], truth: Float[np.ndarray, " time"], rate_hz: float
-) -> tuple[float, float]:
+    estimate: Float[np.ndarray, "time muscle"], truth: Float[np.ndarray, "time muscle"], rate_hz: float
+) -> tuple[Float[np.ndarray, " muscle"], Float[np.ndarray, " muscle"]]:
     """The highest correlation within ±`MAX_LAG_S`, and by how much the estimate comes late there, in whole samples.
 
     The estimate may go on beyond the truth's span, so that a block keeps its samples at every lag.
     """
     furthest = round(MAX_LAG_S * rate_hz)
     late = np.array(sorted(range(-furthest, furthest + 1), key=abs))
-    r = np.array([float(pearson_r(at_lag(estimate, -int(k)), truth)) for k in late])
-    if not np.isfinite(r).any():
-        return float("nan"), float("nan")
-    best = int(np.nanargmax(r))
-    return float(r[best]), float(late[best] / rate_hz)
+    r = np.stack([pearson_r(at_lag(estimate, -int(k)), truth) for k in late])
+    known = np.isfinite(r).any(axis=0)
+    best = np.where(np.isfinite(r), r, -np.inf).argmax(axis=0)
+    highest = np.take_along_axis(r, best[None], axis=0)[0]
+    return np.where(known, highest, np.nan), np.where(known, late[best] / rate_hz, np.nan)
 
 
 # -- inside ----------------------------------------------------------------------------------------------------------
@@ -168,14 +168,13 @@ def _of_fold(fold: HeldOutFold, made: Sequence[PairedEstimator]) -> dict[str, An
 
 
 def _scores(estimates: Mapping[str, xr.DataArray], truth: xr.DataArray, rate_hz: float) -> list[dict[str, Any]]:
+    t = truth.values
     rows = []
     for method, estimate in estimates.items():
-        placed = estimate.reindex(time=truth.time, method="nearest", tolerance=1e-6)
-        for muscle in map(str, truth.muscle.values):
-            e, t = (signal.sel(muscle=muscle).values for signal in (placed, truth))
-            best_r, lag = best_lag(e, t, rate_hz)
-            scored = {"rmse": float(rmse(e, t)), "r": float(pearson_r(e, t)), "best_r": best_r, "lag_s": lag}
-            rows.append({"muscle": muscle, "method": method, **scored})
+        e = estimate.reindex(time=truth.time, method="nearest", tolerance=1e-6).values
+        scores = [rmse(e, t), pearson_r(e, t), *best_lag(e, t, rate_hz)]
+        for muscle, *values in zip(map(str, truth.muscle.values), *scores):
+            rows.append({"muscle": muscle, "method": method, **dict(zip(MEASURES, map(float, values)))})
     return rows
 
 
