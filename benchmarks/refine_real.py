@@ -16,13 +16,17 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
+import xarray as xr
 from rich.console import Console
+from scipy.io import loadmat
 
 import myodrive as md
 from myodrive.evaluation.refinement_experiments import run_refinement_experiment
-from myodrive.recording import make_events
+from myodrive.from_simulation.opensim import read_model
+from myodrive.recording import make_events, make_signal
 from myodrive.reporting.refinement_page import write_findings
 from myodrive.safe_write import safe_write_text
 
@@ -47,6 +51,22 @@ RUNNING = {  # three electrodes stand in the file under several names
     "tibantr": ("tibant_r",),
     "vaslatr": ("vaslat_r",),
     "vasmedr": ("vasmed_r",),
+}
+FALISSE = {
+    "Hamstrings-lateralis": ("bifemlh_r", "bifemsh_r"),
+    "Tibialis-anterior": ("tib_ant_r",),
+    "Peroneus-longus": ("per_long_r",),
+    "Gastrocnemius-lateralis": ("lat_gas_r",),
+    "Hamstrings-medialis": ("semimem_r", "semiten_r"),
+    "Soleus": ("soleus_r",),
+    "Vastus-lateralis": ("vas_lat_r",),
+    "Vastus-medialis": ("vas_med_r",),
+    "Gluteus-medialis": ("glut_med1_r", "glut_med2_r", "glut_med3_r"),
+    "Rectus-femoris": ("rect_fem_r",),
+    "Peroneus-brevis": ("per_brev_r",),
+    "Gastrocnemius-medialis": ("med_gas_r",),
+    "Adductor-longus": ("add_long_r",),
+    "Tensor-fasciae-latae": ("tfl_r",),
 }
 JOINTS = ("hip_flexion", "hip_adduction", "hip_rotation", "knee_angle", "ankle_angle")
 ELSEWHERE = re.compile(
@@ -94,7 +114,78 @@ def walking(data: Path, all_muscles: bool) -> Iterator[md.Recording]:
             )
 
 
-def _of_leg(simulated, end: str, pairs: dict[str, tuple[str, ...]], all_muscles: bool):  # type: ignore[no-untyped-def]
+def falisse(data: Path, all_muscles: bool) -> Iterator[md.Recording]:
+    """Eleven strides of one person; the torques of the data set go straight into static optimisation.
+
+    The set has 100 points a stride and no time: the duration of each stride is that by which its speeds are the slopes of
+    its angles. The muscle geometry is OpenSim's. The EMG, of all muscles in six strides, is a fraction of a maximum already.
+    """
+    folder = data / "gait-falisse2019"
+    content = loadmat(folder / "ExperimentalData.mat", simplify_cells=True)["ExperimentalData"]
+    angles, speeds = (content["Q"]["subject1"][name]["all"] for name in ("Qs", "Qdots"))
+    names = [f"{n}_r" if n in LIMB else n for n in map(str, content["Q"]["subject1"]["Qs"]["colheaders"])]
+    torques, emg = (content[name]["subject1"]["all"] for name in ("Torques", "EMG"))
+    measured = [str(m) for m in content["EMG"]["subject1"]["colheaders"]]
+    for trial in range(angles.shape[2]):
+        hip = names.index("hip_flexion_r")
+        slope = np.gradient(angles[:, hip, trial])
+        rate = float(speeds[:, hip, trial] @ slope / (slope @ slope))
+        motion = make_signal(angles[:, :, trial], ("time", "joint"), {"joint": names}, units="deg", rate_hz=rate)
+        problem = _leg_problem(folder / "subject1.osim", motion, torques[:, :, trial], names)
+        simulated = md.solve_static_optimization(problem).activations
+        labels = {"muscle": measured}
+        envelope = make_signal(emg[:, :, trial], ("time", "muscle"), labels, units="1", rate_hz=rate, stage="envelope")
+        yield md.Recording(
+            {
+                "emg": envelope,
+                "simulated": _of_leg(simulated, "_r", FALISSE, all_muscles).assign_attrs(units="1"),
+                "angles": motion.sel(joint=[f"{j}_r" for j in LIMB]),
+            },
+            subject="adult",
+            movement="walking",
+            repetition=str(trial + 1),
+        )
+
+
+LIMB = ("hip_flexion", "hip_adduction", "hip_rotation", "knee_angle", "ankle_angle", "subtalar_angle")
+
+
+def _leg_problem(model: Path, motion: xr.DataArray, torques: np.ndarray, names: list[str]) -> md.MuscleProblem:
+    """Muscle geometry by OpenSim of the right leg, with these torques in the place of those from inverse dynamics.
+
+    Its muscles are of Thelen's kind, which OpenSim cannot take with a rigid tendon: Millard's stand for them, with the same
+    parameters.
+    """
+    with TemporaryDirectory() as folder:
+        text = model.read_text(encoding="utf-8").replace("Thelen2003Muscle", "Millard2012EquilibriumMuscle")
+        model = Path(folder) / model.name
+        model.write_text(text, encoding="utf-8")
+        others = [c.name for c in read_model(model).free if c.name not in names]
+        still = np.zeros((motion.sizes["time"], len(others)))
+        values = np.column_stack([motion.values, still])
+        every = make_signal(
+            values, ("time", "joint"), {"joint": [*names, *others]}, units="deg", time=motion.time.values
+        )
+        file = md.write(md.Recording({"angles": every}), Path(folder) / "angles.mot", signal="angles")
+        found = md.simulate(model, angles=file, cutoff_hz=15.0, static_optimization="none")
+    plain = md.muscle_problem(found)
+    joints = [plain.coordinates.index(f"{j}_r") for j in LIMB]
+    muscles = [i for i, m in enumerate(plain.muscles) if m.endswith("_r")]
+    given = np.stack(
+        [np.interp(plain.time, motion.time.values, torques[:, names.index(f"{j}_r")]) for j in LIMB], axis=1
+    )
+    return md.MuscleProblem(
+        muscles=[plain.muscles[i] for i in muscles],
+        coordinates=[plain.coordinates[j] for j in joints],
+        time=plain.time,
+        torques=given,
+        moment_arms=plain.moment_arms[:, joints][:, :, muscles],
+        active_force=plain.active_force[:, muscles],
+        reserves=np.full(len(joints), 1.0),
+    )
+
+
+def _of_leg(simulated: xr.DataArray, end: str, pairs: dict[str, tuple[str, ...]], all_muscles: bool) -> xr.DataArray:
     """The muscles that stand for a measured one, or all of that leg."""
     paired = {name for names in pairs.values() for name in names}
     labels = [str(m) for m in simulated.muscle.values]
@@ -102,7 +193,11 @@ def _of_leg(simulated, end: str, pairs: dict[str, tuple[str, ...]], all_muscles:
     return simulated.sel(muscle=leg if all_muscles else [m for m in leg if m in paired])
 
 
-SETS = {"running": (running, RUNNING), "walking": (walking, WALKING)}
+SETS = {  # what each is: recordings, pairs, experiment
+    "running": (running, RUNNING, "running"),
+    "walking": (walking, WALKING, "walking"),
+    "falisse": (falisse, FALISSE, "running"),
+}
 
 
 def main() -> None:
@@ -119,9 +214,9 @@ def main() -> None:
     settings: dict[str, dict[str, object]] = {}
     for method, option, value in (re.fullmatch(r"(.+?)\.(.+?)=(.+)", pair).groups() for pair in given.set):  # type: ignore[union-attr]
         settings.setdefault(method, {})[option] = json.loads(value)
-    recordings, pairs = SETS[given.recordings]
+    recordings, pairs, experiment = SETS[given.recordings]
     found = run_refinement_experiment(
-        given.recordings,
+        experiment,
         [r for r in recordings(given.data, given.all_muscles) if r.subject not in given.without],
         pairs=pairs,
         settings=settings,
