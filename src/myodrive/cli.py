@@ -461,7 +461,7 @@ def _refine(
     if result.comparison:
         for table in result.comparison.tables():
             _console().print(table)
-    for sentence in result.verdict:
+    for sentence in (*result.reasons, *result.verdict):
         print(sentence)
     print(f"report: {report}")
     if open_:

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from myodrive.cli import app
-from myodrive.evaluation import refine_job
+from myodrive.evaluation import demo, refine_job
 from myodrive.io import read, write
 from myodrive.truth import simulate_trials
 
@@ -125,6 +125,21 @@ def test_the_experiment_walking_needs_three_people_and_takes_no_methods(files: P
     command = ["experiment", "walking", str(files / "study.toml"), "--out", str(tmp_path / "out")]
     assert "needs at least 3; this study has 1 (S1)" in refusal(run.invoke(app, command))
     assert "does not take it" in refusal(run.invoke(app, [*command, "--method", "lfads"]))
+
+
+def test_the_demo_needs_no_file_and_estimates_a_trial_that_has_no_emg(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = {"settings": {"refined": {"candidates": ("gain-offset", "gain-lag"), "n_folds": 3}}, "n_folds": 0}
+    monkeypatch.setattr(demo, "DEMO_REFINEMENT", plain)
+    monkeypatch.setattr(demo, "N_DEMO_TRIAL", 4)
+    told = run.invoke(app, ["demo", "--route", "simulation", "--out", str(tmp_path / "demo")])
+    assert told.exit_code == 0, (told.output, told.exception)
+    assert "4 recordings with simulated activity; 9 muscles, learned from 3 recordings with EMG" in (
+        tmp_path / "demo" / "report.html"
+    ).read_text(encoding="utf-8")
+    assert "Back to joint torques" in (tmp_path / "demo" / "report.html").read_text(encoding="utf-8")
+    assert "There are: emg, simulation" in refusal(run.invoke(app, ["demo", "--route", "motion"]))
 
 
 def test_without_files_the_experiment_walking_holds_out_simulated_people(tmp_path: Path) -> None:

@@ -62,11 +62,15 @@ class RefineResult:
         return self.model.choices if isinstance(self.model, Refinement) else pd.DataFrame()
 
     @property
+    def reasons(self) -> list[str]:
+        """Why each muscle got what it got."""
+        return [f"{row.muscle}: {row.chosen} ({row.why})." for row in self.choices.itertuples()]
+
+    @property
     def verdict(self) -> list[str]:
-        """What it is worth, in sentences."""
-        told = [f"{row.muscle}: {row.chosen} ({row.why})." for row in self.choices.itertuples()]
+        """What it is worth on new data."""
         said = self.comparison.verdict if self.comparison else ["No EMG was held out, so nothing is said of new data."]
-        return [*self.notes, *told, *said]
+        return [*self.notes, *said]
 
 
 def refine_study(

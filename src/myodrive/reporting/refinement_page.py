@@ -45,6 +45,7 @@ class Part:
     key: Mapping[str, str] = dataclasses.field(default_factory=dict)
     charts: Sequence[Markup] = ()
     tables: Sequence[Table] = ()
+    prose: Sequence[str] = ()
 
 
 def write_refinement(result: RefineResult, folder: str | Path, formats: Sequence[str] = ()) -> Path:
@@ -113,7 +114,7 @@ def check_refinement_folder(folder: str | Path, formats: Sequence[str] = ()) -> 
 
 def render_refinement(result: RefineResult) -> str:
     """The page of `myodrive refine` as text."""
-    parts = [_choices(result.choices)] if len(result.choices) else []
+    parts = [_choices(result)] if len(result.choices) else []
     if result.comparison:
         parts += _of_comparison(result.comparison)
     if len(result.torques):
@@ -176,7 +177,8 @@ def _page(
     )
 
 
-def _choices(choices: pd.DataFrame) -> Part:
+def _choices(result: RefineResult) -> Part:
+    choices = result.choices
     candidates = [c.removeprefix("rmse ") for c in choices.columns if c.startswith("rmse ")]
     rows = [
         [
@@ -187,7 +189,7 @@ def _choices(choices: pd.DataFrame) -> Part:
         for row in choices.to_dict(orient="records")
     ]
     table = Table("Error / correlation on validation folds of the training data", ["", "chosen", *candidates], rows)
-    return Part("What was chosen for each muscle", tables=[table])
+    return Part("What was chosen for each muscle", tables=[table], prose=result.reasons)
 
 
 def _of_comparison(comparison: Comparison) -> list[Part]:
