@@ -92,7 +92,7 @@ class Estimator:
         try:
             self.config = self.Config(**options)
         except ValidationError as error:
-            raise OptionError(_say(error), where=type(self).__name__) from error
+            raise OptionError(faults_in_words(error), where=type(self).__name__) from error
         keep_programs()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -363,10 +363,18 @@ def _notes(trial: xr.DataArray) -> list[str]:
     return [f"ECG: {trial.attrs['ecg']}."] if "ecg" in trial.attrs else []
 
 
-def _say(error: ValidationError) -> str:
-    """Pydantic's list of faults in one sentence."""
-    faults = [
-        f"{'.'.join(map(str, e['loc'])) or 'options'}: {e['msg'].lower()} (found {e['input']!r})"
-        for e in error.errors()
+def faults_in_words(error: ValidationError) -> str:
+    """Pydantic's list of faults in one sentence; what each of several kinds asks of one value stands together."""
+    places: dict[tuple[str, str], list[str]] = {}
+    wanted: dict[tuple[str, str], list[str]] = {}
+    for fault in error.errors():
+        place = [str(p) for p in fault["loc"]] or ["options"]
+        key = place[0], repr(fault["input"])
+        places.setdefault(key, []).append(".".join(place))
+        wanted.setdefault(key, []).append(fault["msg"].lower())
+    told = [
+        f"{name if len(places[name, found]) > 1 else places[name, found][0]}: "
+        f"{' or '.join(dict.fromkeys(wants))} (found {found})"
+        for (name, found), wants in wanted.items()
     ]
-    return "; ".join(faults) + "."
+    return "; ".join(told) + "."

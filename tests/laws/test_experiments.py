@@ -14,7 +14,7 @@ from myodrive.evaluation.experiments import experiments, run_experiment
 from myodrive.evaluation.experiments.contract import Experiment, Finding, find_experiment
 from myodrive.evaluation.experiments.force_coherence import coherence, survival
 from myodrive.evaluation.experiments.frequency_response import RATE_HZ, lags_of, response
-from myodrive.evaluation.experiments.layout import chance, lay_out, shifted_copies
+from myodrive.evaluation.experiments.layout import chance, lay_out, same_channels, shifted_copies
 from myodrive.evaluation.experiments.runner import _seen, _unseen
 from myodrive.recording import Recording, data_hash, make_signal
 from myodrive.truth import simulate_for_analysis
@@ -168,6 +168,28 @@ def test_unknown_experiments_methods_and_options_are_refused_by_name() -> None:
         run_experiment("cortical", methods=["magic"])
     with pytest.raises(OptionError, match="no option 'target'"):
         run_experiment("cortical", methods=["low-pass"], options={"target": "angle"})
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("target", "angel"), ("history_s", -1), ("history_s", "long"), ("channels", "knee")]
+)
+def test_an_option_of_an_experiment_with_a_value_that_makes_no_sense_is_refused(option: str, value: object) -> None:
+    with pytest.raises(OptionError, match=f"^decoding: {option}.*{value}"):
+        run_experiment("decoding", options={option: value})
+
+
+def test_without_recordings_and_seeds_there_is_nothing_to_run() -> None:
+    with pytest.raises(OptionError, match="--seeds: there are no recordings"):
+        run_experiment("decoding", seeds=range(0))
+
+
+def test_recordings_laid_behind_each_other_must_have_the_same_channels() -> None:
+    first = simulate_for_analysis("decoding", seed=1000, effect=True)
+    joint = first["angles"].dims[1]
+    second = first.with_signal("angles", first["angles"].isel({joint: [0]}))
+    lost = str(first["angles"][joint].values[1])
+    with pytest.raises(SignalError, match=f"no channel '{lost}' in 'angles'"):
+        same_channels([first, second], "angles", [lost])
 
 
 def test_own_recordings_that_lack_what_is_needed_say_so_and_stop_no_other() -> None:

@@ -48,7 +48,7 @@ class Decoding:
 
 
 def decode(
-    features: Float[np.ndarray, "time feature"] | Sequence[Float[np.ndarray, "time feature"]],
+    features: Float[np.ndarray, "time feature"] | Sequence[Float[np.ndarray, "time _"]],
     target: Float[np.ndarray, "time target"],
     time: Float[np.ndarray, " time"],
     *,

@@ -6,11 +6,13 @@ import dataclasses
 import importlib
 import pkgutil
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import xarray as xr
+from pydantic import TypeAdapter, ValidationError
 
 from myodrive.errors import OptionError
+from myodrive.estimator import faults_in_words
 from myodrive.recording import Recording
 
 Options = dict[str, Any]  # of an estimator
@@ -114,7 +116,7 @@ def find_experiment(name: str, options: Options) -> Experiment:
     Raises
     ------
     OptionError
-        If there is none, or it has no such option.
+        If there is none, or it has no such option, or not of such a value.
     """
     known = experiments()
     if name not in known:
@@ -124,4 +126,7 @@ def find_experiment(name: str, options: Options) -> Experiment:
     for option in options:
         if option not in names:
             raise OptionError(f"no option '{option}'. There are: {', '.join(names) or 'none'}.", where=name)
-    return dataclasses.replace(experiment, **options)
+    try:
+        return cast(Experiment, TypeAdapter(type(experiment)).validate_python(options))
+    except ValidationError as error:
+        raise OptionError(faults_in_words(error), where=name) from error

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import xarray as xr
 from jaxtyping import Float
+from pydantic import Field
 
 from myodrive.conditioning.kinematics import differentiate
-from myodrive.errors import SignalError
 from myodrive.evaluation.decoding import Decoding, decode
 from myodrive.evaluation.experiments.contract import ALPHA, N_SURROGATES, Curve, Finding, Options, Panel
 from myodrive.evaluation.experiments.layout import (
@@ -25,8 +25,8 @@ from myodrive.evaluation.experiments.layout import (
     complete,
     lay_out,
     mean_of_known,
+    same_channels,
 )
-from myodrive.evaluation.scores import decodable_channels
 from myodrive.learning.linear import at_lag
 from myodrive.recording import Recording
 from myodrive.truth import simulate_for_analysis
@@ -49,10 +49,14 @@ class DecodingExperiment:
     """Ridge regression from the estimates to the movement, on held-out blocks of time."""
 
     target: Literal["angle", "acceleration", "moment"] = "angle"
-    cutoff_hz: float = 6.0  # of the acceleration, see `differentiate`
+    cutoff_hz: Annotated[float, Field(gt=0)] = 6.0  # of the acceleration, see `differentiate`
     channels: tuple[str, ...] = ()  # joints to decode; by default those that vary most
-    smoothing_hz: tuple[float, ...] = SMOOTHING_HZ  # offered to every method; without any: the published protocol
-    history_s: float = 0.0  # to both sides: what every method estimates around an instant is offered as well
+    smoothing_hz: tuple[Annotated[float, Field(gt=0)], ...] = (
+        SMOOTHING_HZ  # offered to every method; without any: the published protocol
+    )
+    history_s: Annotated[float, Field(ge=0)] = (
+        0.0  # to both sides: what every method estimates around an instant is offered as well
+    )
 
     name = "decoding"
     question = "Does the estimate of single trials tell of the movement, and does it tell more than a filter's?"
@@ -106,17 +110,7 @@ class DecodingExperiment:
     def _targets(self, recordings: Sequence[Recording]) -> list[xr.DataArray]:
         """The target of each recording, with the same channels in all."""
         name = "moments" if self.target == "moment" else "angles"
-        signals = [recording[name].transpose("time", ...) for recording in recordings]
-        if self.channels:
-            known = [str(c) for c in signals[0].coords[signals[0].dims[1]].values]
-            missing = [c for c in self.channels if c not in known]
-            if missing:
-                raise SignalError(f"no channel '{missing[0]}' in '{name}'. There are: {', '.join(known[:20])} ….")
-            chosen = list(self.channels)
-        else:
-            first = decodable_channels(signals[0])
-            chosen = [str(c) for c in first.coords[first.dims[1]].values]
-        signals = [signal.sel({signal.dims[1]: chosen}) for signal in signals]
+        signals = same_channels(recordings, name, self.channels)
         return [differentiate(s, 2, self.cutoff_hz) for s in signals] if self.target == "acceleration" else signals
 
 

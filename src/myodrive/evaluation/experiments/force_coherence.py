@@ -26,8 +26,8 @@ from myodrive.evaluation.experiments.layout import (
     lay_out,
     mean_of_known,
     rectified_emg,
+    same_channels,
 )
-from myodrive.evaluation.scores import decodable_channels
 from myodrive.recording import Recording
 from myodrive.truth import simulate_for_analysis
 
@@ -67,9 +67,7 @@ class ForceCoherenceExperiment:
         return simulate_for_analysis("force-coherence", seed=seed, effect=effect)
 
     def analyse(self, recordings: Sequence[Recording], candidates: Sequence[Sequence[xr.DataArray]]) -> Finding:
-        first = decodable_channels(recordings[0]["forces"])
-        channels = first[first.dims[1]].values
-        forces = [r["forces"].sel({first.dims[1]: channels}) for r in recordings]
+        forces = same_channels(recordings, "forces")
         rectified = [rectified_emg(r, e) for r, e in zip(recordings, candidates[0])]
         laid = lay_out(recordings, [forces, rectified, *also_smoothed(candidates, SMOOTHING_HZ)], RATE_HZ, SEGMENT_S)
         usable = complete(*laid.columns)

@@ -16,6 +16,7 @@ from myodrive.conditioning.options import EmgConditioning
 from myodrive.errors import SignalError
 from myodrive.evaluation.decoding import Decoding
 from myodrive.evaluation.references import Cycles, one_label
+from myodrive.evaluation.scores import decodable_channels
 from myodrive.recording import Recording
 
 
@@ -65,6 +66,34 @@ def lay_out(
         n_before += clock.size + n_apart
     columns = [np.concatenate(part[:-1]) for part in parts]
     return Layout(np.arange(len(columns[0])) / rate_hz, columns, one_label(cycles))
+
+
+def same_channels(recordings: Sequence[Recording], name: str, wanted: Sequence[str] = ()) -> list[xr.DataArray]:
+    """A signal (time, channel) of each recording, with the same channels in all.
+
+    Parameters
+    ----------
+    wanted : sequence of str
+        The channels; by default those of the first recording that can be decoded.
+
+    Raises
+    ------
+    SignalError
+        If a recording lacks one of them, or nothing in the first one varies.
+    """
+    signals = [recording[name].transpose("time", ...) for recording in recordings]
+    first = decodable_channels(signals[0])
+    dimension = first.dims[1]
+    chosen = list(wanted) or list(first[dimension].values)
+    for recording, signal in zip(recordings, signals):
+        known = list(signal[dimension].values) if dimension in signal.dims else []
+        missing = [c for c in chosen if c not in known]
+        if missing:
+            raise SignalError(
+                f"no channel '{missing[0]}' in '{name}'. There are: {', '.join(map(str, known)) or 'none'}.",
+                where=recording.label,
+            )
+    return [signal.sel({dimension: chosen}) for signal in signals]
 
 
 def rectified_emg(recording: Recording, estimate: xr.DataArray) -> xr.DataArray:

@@ -82,10 +82,14 @@ def run_experiment(
     Raises
     ------
     OptionError
-        If the experiment, a method or an option is unknown.
+        If the experiment, a method or an option is unknown, or there is neither a recording nor a seed.
     """
     experiment = find_experiment(name, options or {})
     makers = {m: _candidates(m, experiment, (settings or {}).get(m, {})) for m in _checked(methods, settings or {})}
+    if not recordings and not seeds:
+        raise OptionError(
+            "there are no recordings, and none are to be simulated.", where="--seeds", remedy="Ask for 1."
+        )
     cases = _own_cases(recordings) if recordings else _simulated_cases(experiment, seeds)
     where = Path(folder) if folder else None
     entries: list[Entry] = []
