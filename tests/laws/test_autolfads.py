@@ -68,3 +68,8 @@ def test_the_report_draws_the_search(fitted):
 def test_bounds_that_make_no_sense_are_refused(bounds):
     with pytest.raises(OptionError, match=r"bounds: drop\w+: .* are no bounds of a hyperparameter"):
         AutoLFADS(bounds=bounds)
+
+
+def test_bounds_beyond_what_the_option_may_be_are_refused():
+    with pytest.raises(OptionError, match=r"dropout: input should be less than 1 \(found 2\.0\)"):
+        AutoLFADS(bounds={"dropout": (0.1, 2.0)})

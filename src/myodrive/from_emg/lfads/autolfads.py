@@ -86,6 +86,7 @@ class AutoLFADS(LFADS):
                     where="bounds",
                     remedy=f"Give two numbers above 0, the lower first, for: {', '.join(RANGES)}.",
                 )
+            LFADS(**{name: high})  # which says if that is no value of the option itself
 
     def history(self) -> pd.DataFrame:
         """The search as a table: generation, member, parent, hyperparameters, scores, steps of the lineage."""
@@ -148,7 +149,7 @@ class AutoLFADS(LFADS):
         self.members_ = found.ranked(config.ensemble)
         self.history_, self.stopped_, self.skipped_ = found.history, found.stopped, found.skipped
         self.member_steps_ = found.member_steps
-        self.best_epoch_ = min(range(len(found.history)), key=lambda i: found.history[i]["validation"])
+        self.best_epoch_ = int(np.nanargmin([row["validation"] for row in found.history]))
         self.hyperparameters_ = {name: found.history[self.best_epoch_][name] for name in RANGES}
         return jax.tree.map(lambda a: jnp.asarray(a[np.array(self.members_)]), found.best)
 
