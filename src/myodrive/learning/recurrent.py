@@ -1,9 +1,10 @@
 """Recurrent cells and their scans over time, shared by all three routes.
 
-Arrays are time-major, (time, batch, feature). The scans are plain, with the input product inside the step and the
-activations recomputed in the backward pass: of the forms tried on XLA's CPU code (products hoisted out of the scan,
-several directions in one scan, unrolling, a backward pass by hand) this was the fastest or as fast, with a third of
-the memory. Cells are pytrees of arrays, so that a population of networks is a `jax.vmap` over them.
+Arrays are time-major, (time, batch, feature). On a CPU a GRU runs as machine code (`fast_recurrent`); elsewhere, and for
+other cells, as a plain scan with the input product inside the step and the activations recomputed in the backward pass:
+of the forms tried in XLA's own code (products hoisted out of the scan, several directions in one scan, unrolling, a
+backward pass by hand) this was the fastest or as fast, with a third of the memory. Cells are pytrees of arrays, so that
+a population of networks is a `jax.vmap` over them.
 """
 
 from __future__ import annotations

@@ -240,6 +240,7 @@ def tiled(starts: Int[np.ndarray, " block"], n_block: int, window: int) -> Int[n
 
 
 def held_out_windows(windows: Windows, window: int) -> HeldOut:
+    """The windows that count, one behind the other, in the memory of this process."""
     batch = take(windows, windows.starts[: int(windows.n_starts)], window)
     return HeldOut(*(np.moveaxis(np.asarray(a), 1, 0) for a in batch[:3]))
 

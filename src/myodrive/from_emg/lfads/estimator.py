@@ -50,7 +50,7 @@ Like = TypeVar("Like", bound="LFADS")
 class LFADS(ChannelEstimator):
     """Latent factor analysis of EMG: the activation as what a recurrent network infers to drive all muscles together.
 
-    One network (not yet a population) is trained on windows of the recording, without labels, to predict samples of
+    One network (of a population: `AutoLFADS`) is trained on windows of the recording, without labels, to predict samples of
     the whitened, rectified EMG that it was not shown, through a low-dimensional dynamical system with inferred inputs. The
     estimate is the posterior mean of the EMG under a gamma (or other) density; the interval is the posterior's, with an
     allowance for what EMG does not show of the activation (`posterior.interval`).

@@ -39,6 +39,8 @@ class Weights(NamedTuple):
 
 
 class Generated(NamedTuple):
+    """What controller and generator come to at each step."""
+
     factors: Float[Array, "time batch factor"]
     inputs: Float[Array, "time batch input"]
     moments: Float[Array, "time batch moments"]  # mean and log-variance of the inputs

@@ -44,6 +44,8 @@ class Windows(NamedTuple):
 
 
 class Batch(NamedTuple):
+    """Windows side by side."""
+
     emg: Float[Array, "time batch muscle"]
     x: Float[Array, "time batch feature"]
     present: Float[Array, "time batch muscle"]
