@@ -107,13 +107,17 @@ def refine_study(
     Raises
     ------
     OptionError
-        If there is no such method.
+        If there is no such method, or there is one fold.
     SignalError
         If no recording holds what is needed, or no muscle can be paired.
     """
     known = estimators("from_simulation")
     if method not in known:
         raise OptionError(f"no method '{method}'. There are: {', '.join(known)}.", where="--method")
+    if n_folds < 0 or n_folds == 1:
+        raise OptionError(
+            f"{n_folds} folds hold nothing out.", where="--folds", remedy="Take 2 or more, or 0 for no scores."
+        )
     with_simulation = [r for r in recordings if "simulated" in r]
     left_out = [f"{r.label} holds no simulated activity and is left out." for r in recordings if "simulated" not in r]
     if model is not None:
@@ -126,7 +130,7 @@ def refine_study(
         study = both_of(recordings)
         found = pair_muscles(study, pairs)
         left_out += _unpaired(study, found)
-        made = contenders(method, study, found, settings or {})
+        made = contenders(method, found, settings or {})
         comparison = None
         if n_folds:
             folds = by_what_there_is(study, n_folds)

@@ -69,14 +69,14 @@ def make_model(method: str, pairs: Pairs, settings: Mapping[str, Options]) -> Pa
     return cls(**options)  # type: ignore[return-value]  # the route has no others
 
 
-def contenders(method: str, study: Study, pairs: Pairs, settings: Mapping[str, Options]) -> list[PairedEstimator]:
+def contenders(method: str, pairs: Pairs, settings: Mapping[str, Options]) -> list[PairedEstimator]:
     """What is learned for the comparison: the method, and beside it what it has to beat."""
-    found: list[PairedEstimator] = [make_model(method, pairs, settings)]
+    made = make_model(method, pairs, settings)
+    if method == AS_IS:
+        return [made]
     if method != Refinement.method:
-        return [make_model(AS_IS, pairs, settings), *found] if method != AS_IS else found
-    if all("angles" in recording for recording in study):
-        found.append(make_model(KinematicsRNN.method, pairs, settings))
-    return [*found, MeanCurve(cycle_event=found[0].config.cycle_event)]
+        return [make_model(AS_IS, pairs, settings), made]
+    return [made, MeanCurve(cycle_event=made.config.cycle_event)]
 
 
 def compare_refinements(

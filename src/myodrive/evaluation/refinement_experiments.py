@@ -16,10 +16,11 @@ from myodrive.estimator import versions
 from myodrive.evaluation.held_out_folds import HeldOutFold, new_parts, new_people
 from myodrive.evaluation.machine import describe_machine
 from myodrive.evaluation.pairing import pair_muscles
-from myodrive.evaluation.refinement_comparison import Options, Step, compare_refinements, contenders
+from myodrive.evaluation.refinement_comparison import Options, Step, compare_refinements, contenders, make_model
 from myodrive.evaluation.refinement_result import Comparison
 from myodrive.evaluation.truth_result import without_nan
 from myodrive.from_simulation.refinement import Refinement
+from myodrive.from_simulation.stdrnet import KinematicsRNN
 from myodrive.recording import Recording, Study
 from myodrive.truth.musculoskeletal import simulate_trials
 
@@ -127,7 +128,9 @@ def run_refinement_experiment(
     experiment = REFINEMENTS[name]
     study = both_of(recordings) if recordings else experiment.simulate(seeds)
     found = pair_muscles(study, pairs)
-    made = contenders(Refinement.method, study, found, settings or {})
+    made = contenders(Refinement.method, found, settings or {})
+    if all("angles" in recording for recording in study):
+        made.append(make_model(KinematicsRNN.method, found, settings or {}))
     comparison = compare_refinements(experiment.folds(study), made, folder=folder, progress=progress)
     options = {model.method: model.config.model_dump(mode="json") for model in made}
     return RefinementFindings(experiment, comparison, not recordings, options)
