@@ -136,7 +136,9 @@ def test_a_failure_is_a_row_with_its_reason() -> None:
     rows = {row["estimator"]: row for row in result.rows}
     assert rows["broken"]["n"] == 0 and rows["broken"]["why"] == "SignalError: the filter diverged."
     assert rows["low-pass"]["n"] == 1
-    assert result.table().row_count == 2
+    table = result.table()
+    assert table.row_count == 2
+    assert str(table.caption) == "broken failed 1 times: SignalError: the filter diverged."
 
 
 def test_a_run_takes_up_what_is_done_and_repeats_what_is_damaged(
@@ -178,6 +180,11 @@ def test_the_json_has_the_promised_fields_and_no_nan(tmp_path: Path) -> None:
     content = json.loads((tmp_path / "bench.json").read_text(encoding="utf-8"), parse_constant=refuse)
     assert {"estimator", "r2", "r2_sd", "nrmse", "lag_s", "coverage", "n"} <= set(content["rows"][0])
     assert content["machine"] and content["versions"]["numpy"]
+
+
+def test_a_bench_without_a_seed_is_refused_and_not_run_with_all_of_them() -> None:
+    with pytest.raises(OptionError, match="--seeds: no recording is asked for"):
+        run_truth_bench(seeds=range(0))
 
 
 def test_an_unknown_method_or_scenario_is_refused() -> None:

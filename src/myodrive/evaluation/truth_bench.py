@@ -136,7 +136,7 @@ def run_truth_bench(
     Raises
     ------
     OptionError
-        If a method or a scenario is unknown.
+        If a method or a scenario is unknown, or there is no seed.
     """
     usual = QUICK_SETTINGS if quick else FULL_SETTINGS
     settings = usual | {name: usual.get(name, {}) | given for name, given in (settings or {}).items()}
@@ -145,10 +145,12 @@ def run_truth_bench(
     for scenario in chosen:
         if scenario not in SCENARIOS:
             raise OptionError(f"no scenario '{scenario}'. There are: {', '.join(SCENARIOS)}.")
+    if seeds is not None and not seeds:
+        raise OptionError("no recording is asked for.", where="--seeds", remedy="Ask for 1.")
     cases = [
         Case(scenario, seed, float(snr), n, duration_s)  # seeds outermost: a run that is stopped has all conditions
         for seed, snr, n, scenario in itertools.product(
-            seeds or (range(2) if quick else range(10)),
+            seeds if seeds is not None else range(2 if quick else 10),
             snr_db or ((20.0,) if quick else (20.0, 10.0, 30.0)),
             n_muscles or ((8,) if quick else (8, 4, 16)),
             chosen,

@@ -45,13 +45,16 @@ class BenchResult:
         return json.dumps(without_nan({**content, **about}), indent=1)
 
     def table(self) -> Table:
-        """The rows as a table for the terminal, best first."""
+        """The rows as a table for the terminal, best first; under it what failed, and why."""
         from rich.box import SIMPLE
         from rich.table import Table
+        from rich.text import Text
 
         levels = sorted({f"{row['level']:.0%}" for row in self.rows if np.isfinite(row["level"])})
         nominal = f"; intervals of {', '.join(levels)}" if levels else ""
         table = Table(title=f"Estimators on recordings whose activation is known (mean±sd{nominal})", box=SIMPLE)
+        failed = [f"{row['estimator']} failed {row['failed']} times: {row['why']}" for row in self.rows if row["failed"]]
+        table.caption = Text("\n".join(failed)) if failed else None
         for heading in ["estimator", "R²", "nRMSE", "lag ms", "coverage", "least ¼", "CPU s", "n"]:
             table.add_column(
                 heading, justify="left" if heading == "estimator" else "right", no_wrap=heading != "estimator"
