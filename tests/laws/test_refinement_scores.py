@@ -224,6 +224,7 @@ def test_a_muscle_counts_as_better_by_the_median_of_paired_differences_in_both_m
     assert comparison([0.1, 0.2, 0.9]).counts("stdr-net") == (["soleus"], [])
     assert comparison([0.1, 0.8, 0.9]).counts("stdr-net") == ([], ["soleus"])
     assert comparison([0.1, 0.2, 0.2], correlation=0.4).counts("stdr-net") == ([], ["soleus"])
+    assert comparison([0.1, 0.2, 0.2], correlation=0.5 - 1e-15).counts("stdr-net") == ([], []), "rounding is no loss"
     row = comparison([0.1, 0.2, 0.9]).differences.set_index("measure").loc["rmse"]
     assert row["median_difference"] == pytest.approx(-0.1) and row["better"] == 2 and row["n"] == 3
     assert "for 1 of 1 muscles; worse in either for none" in comparison([0.1, 0.2, 0.9]).verdict[0]

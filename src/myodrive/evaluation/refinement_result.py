@@ -25,6 +25,7 @@ MEASURES = {
     "best_r": "correlation at the best lag within ±200 ms",
     "lag_s": "by which the estimate comes late at the best lag",
 }
+ROUNDING = 1e-9  # a gain changes no correlation, but for the last digits
 ORDER = (AS_IS, "gain-offset", "gain-lag", "dtw-mean", "mean-curve", "ridge-fir", "kinematics-rnn", NETWORK, REFINED)
 
 
@@ -132,7 +133,7 @@ class Comparison:
                     muscle=muscle,
                     measure=measure,
                     median_difference=[float(np.median(d)) for d in each],
-                    better=[int(np.sum(sign * d > 0)) for d in each],
+                    better=[int(np.sum(sign * d > ROUNDING)) for d in each],
                 )
                 tables.append(table)
         return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
@@ -144,8 +145,8 @@ class Comparison:
         if own.empty:
             return [], []
         wide = own.pivot_table(index="muscle", columns="measure", values="median_difference", sort=False).dropna()
-        better = wide.index[(wide["rmse"] < 0) & (wide["r"] > 0)]
-        worse = wide.index[(wide["rmse"] > 0) | (wide["r"] < 0)]
+        better = wide.index[(wide["rmse"] < -ROUNDING) & (wide["r"] > ROUNDING)]
+        worse = wide.index[(wide["rmse"] > ROUNDING) | (wide["r"] < -ROUNDING)]
         return [str(m) for m in better], [str(m) for m in worse]
 
     @property
