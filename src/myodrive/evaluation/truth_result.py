@@ -53,7 +53,9 @@ class BenchResult:
         levels = sorted({f"{row['level']:.0%}" for row in self.rows if np.isfinite(row["level"])})
         nominal = f"; intervals of {', '.join(levels)}" if levels else ""
         table = Table(title=f"Estimators on recordings whose activation is known (mean±sd{nominal})", box=SIMPLE)
-        failed = [f"{row['estimator']} failed {row['failed']} times: {row['why']}" for row in self.rows if row["failed"]]
+        failed = [
+            f"{row['estimator']} failed {row['failed']} times: {row['why']}" for row in self.rows if row["failed"]
+        ]
         table.caption = Text("\n".join(failed)) if failed else None
         for heading in ["estimator", "R²", "nRMSE", "lag ms", "coverage", "least ¼", "CPU s", "n"]:
             table.add_column(

@@ -23,6 +23,7 @@ OPTIMISER = optax.chain(optax.clip_by_global_norm(1.0), optax.scale_by_adam())
 
 AVERAGE = 0.98  # decay per step of the averaged weights: a run that is cut short has no falling learning rate
 LAST_RATE = 0.05
+CHECKPOINT_EVERY_S = 20.0
 
 
 @runtime_checkable
@@ -126,7 +127,6 @@ class LoopOptions:
     earliest_stop: int = 0  # epoch before which patience does not count: the ramps must be over
     minutes: float | None = None  # of training; the best so far is kept when they are over
     checkpoint: Path | None = None  # file that the run is saved to, and resumed from
-    checkpoint_every_s: float = 20.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,13 +182,12 @@ def train(
             row["seconds"] = time.monotonic() - started_at
             history = [*now.history, {name: float(value) for name, value in row.items()}]
             better = _best(history) is history[-1]
-            now = _Run(
-                state, state.average if better else now.best, history
-            )  # one assignment: Ctrl-C may come anywhere
+            # One assignment: Ctrl-C may come anywhere.
+            now = _Run(state, state.average if better else now.best, history)
             stopped = _why_stop(history, options)
             if progress:
                 progress(_progress(history, options))
-            if stopped or time.monotonic() - saved_at > options.checkpoint_every_s:
+            if stopped or time.monotonic() - saved_at > CHECKPOINT_EVERY_S:
                 _save(options, fingerprint, now)
                 saved_at = time.monotonic()
     except KeyboardInterrupt:
