@@ -266,7 +266,15 @@ def test_a_muscle_that_was_never_measured_is_nan_and_does_not_touch_the_others()
 
 def test_the_network_learns_a_lag_by_itself_and_its_interval_holds_new_samples() -> None:
     how = {"late_s": 0.06, "gain": 0.4}
-    options = {"n_unit": 12, "n_folds": 3, "n_steps": 150, "batch_size": 8, "window_s": 1.0, "reach_s": 0.1}
+    options = {
+        "n_unit": 12,
+        "n_folds": 3,
+        "n_steps": 250,
+        "batch_size": 8,
+        "window_s": 1.0,
+        "reach_s": 0.1,
+        "noise": 0.05,
+    }
     fitted = STDRNet(skip=False, **options).fit(study(6, **how))
     new = trial(1010, **how)
     estimate, truth = fitted.estimate(new), fitted.measured(new)

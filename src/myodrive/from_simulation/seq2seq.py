@@ -111,8 +111,7 @@ class Hyper(NamedTuple):
     learning_rate: Any
     decay_steps: Any
     weight_decay: Any
-    noise: Any  # standard deviation of what is added to the standardised inputs
-    dropout: Any
+    noise: Any  # standard deviation of what is added to the standardised inputs, and share of the annotations dropped
     forced_steps: Any  # over which teacher forcing falls from always to never
 
 
@@ -164,10 +163,10 @@ class Seq2SeqTask:
         """
         keys = jax.random.split(key, 3)
         noisy = batch.inputs + hyper.noise * jax.random.normal(keys[0], batch.inputs.shape)
-        kept = jax.random.bernoulli(keys[1], 1 - hyper.dropout, (self.n_batch, 2 * net.past.bias_state.shape[-1]))
+        kept = jax.random.bernoulli(keys[1], 1 - hyper.noise, (self.n_batch, 2 * net.past.bias_state.shape[-1]))
         share = jnp.maximum(1.0 - step / hyper.forced_steps, 0.0)
         forced = jax.random.bernoulli(keys[2], share, batch.known.shape) & batch.known
-        mean, scale = decode(net, noisy, batch.present, batch.targets, forced, kept / (1 - hyper.dropout))
+        mean, scale = decode(net, noisy, batch.present, batch.targets, forced, kept / (1 - hyper.noise))
         error = jnp.where(batch.known, (mean - batch.targets) ** 2, 0.0)
         count = jnp.maximum(batch.known.sum(), 1)
         squared = error.sum() / count

@@ -19,7 +19,10 @@ from myodrive.learning.checkpoint import arrays_to_tree, tree_to_arrays
 from myodrive.learning.loop import LoopOptions, State, train
 from myodrive.paired import Hidden, Stretch, make_folds, training
 
-STEPS_PER_S, STEPS = 40, (400, 2000)
+STEPS_PER_S, STEPS = 20, (400, 3000)
+NOISE_ROOT_S, NOISE = 0.7, (0.03, 0.2)
+# What is expected of the share of the network before any fold was seen: half, as of a mean of two; and how firmly.
+SHARE, SHARE_SD, FOLD_SD = 0.5, 0.25, 0.05
 FORCED_SHARE = 0.5  # of the training, over which teacher forcing falls from always to never
 
 
@@ -27,22 +30,23 @@ class STDRNetConfig(CorrectionConfig):
     """Options of `STDRNet`. Sizes and training are our own choice: those of the published network are not known."""
 
     with_angles: bool = False  # joint angles beside the simulated activity
-    # Each muscle's own simulated activity at one gain, offset and lag goes past the network, which learns what is left.
-    # Without it a network that has seen ten steps of other people does not keep what the simulation knows.
+    # Mix the network with each muscle's own simulated activity at one gain, offset and lag, which go past it. Without it a
+    # network that has seen ten seconds of other people does not keep what the simulation knows.
     skip: bool = True
     n_unit: int = Field(default=32, gt=0)  # of each recurrence and of the attention
     step_s: float = Field(default=0.02, gt=0)  # of the network: an envelope at 6 Hz has nothing between
     window_s: float = Field(default=2.0, gt=0)  # the pace must show in it; the longest trial where that is shorter
     reach_s: float = Field(default=0.2, ge=0)  # of the attention to either side: times correspond but for a lag
     n_folds: int = Field(default=5, ge=2)  # networks, each learned without one fold
-    # Of training for each network; never fewer, so no fold is used to stop. Without one 40 for each second of the training
-    # trials, but between 400 and 2000.
+    # Of training for each network; never fewer, so no fold is used to stop. Without one 20 for each second of the training
+    # trials, but between 400 and 3000.
     n_steps: int | None = Field(default=None, gt=0)
     batch_size: int = Field(default=16, gt=0)
     learning_rate: float = Field(default=3e-3, gt=0)
     weight_decay: float = Field(default=1e-5, ge=0)
-    noise: float = Field(default=0.1, ge=0)  # added to the standardised inputs in training
-    dropout: float = Field(default=0.1, ge=0, lt=1)  # of what the attention looks at
+    # Standard deviation of what is added to the standardised inputs in training, and share of what the attention looks at
+    # that is dropped. Without one .2 up to 12 s of training trials, then falling with the root of their duration to .03.
+    noise: float | None = Field(default=None, ge=0, lt=1)
     interval_level: float = Field(default=0.9, gt=0, lt=1)
     seed: int = 0
 
@@ -51,14 +55,14 @@ class STDRNet(Correction):
     """Spatio-temporal refinement of simulated activity: sequence to sequence with attention, all muscles together.
 
     A bidirectional recurrence reads all simulated channels, additive attention looks at what lies within ±`reach_s` of a
-    step, and a recurrent decoder, fed its own last value, gives mean and scale of what every muscle's envelope has beyond
-    a connection that goes past it (`skip`): the muscle's own simulated activity at one gain, offset and lag. It runs on
-    windows that overlap by half.
+    step, and a recurrent decoder, fed its own last value, gives mean and scale of every muscle's envelope. It runs on
+    windows that overlap by half. Past the network goes each muscle's own simulated activity at one gain, offset and lag
+    (`skip`), and the two are mixed.
 
     One network is learned without each fold of the training data (subjects, trials, or blocks of one trial), for a number
     of steps that is set beforehand, and the estimate is the mean of all. What each says of its own fold decides for each
-    muscle what share of the network's part is added (`share_`, from 0 to 1, by least squares), and scales the interval
-    such that it holds the stated share of those samples.
+    muscle the share of the network (`share_`, from 0 to 1), and scales the interval such that it holds the stated share of
+    those samples.
 
     References
     ----------
@@ -91,10 +95,7 @@ class STDRNet(Correction):
         self.centre_, self.spread_ = _moments(np.concatenate([s.inputs for s in stretches]))
         wanted = np.concatenate([s.targets for s in stretches])
         self.size_ = _moments(wanted)[1]
-        duration_s = sum(map(len, (s.time for s in stretches))) / self.config.rate_hz
-        longest_s = max(len(s.time) for s in stretches) / self.config.rate_hz
-        self.n_steps_ = self.config.n_steps or int(np.clip(STEPS_PER_S * duration_s, *STEPS))
-        self.window_s_ = min(self.config.window_s, longest_s)
+        self._settle(stretches)
         folds = make_folds(stretches, self.config.n_folds)
         keys = jax.random.split(jax.random.PRNGKey(self.config.seed), len(folds))
         taught = [training(stretches, fold) for fold in folds]
@@ -112,6 +113,15 @@ class STDRNet(Correction):
         mean = left[0] + self.share_ * (left[1] - left[0])
         self.conformal_ = _calibrated(np.abs(wanted - mean) / left[2], self.config.interval_level)
         self._left = np.maximum(mean, 0.0)
+
+    def _settle(self, stretches: list[Stretch]) -> None:
+        """What the amount of data decides: steps of training, noise, and the length of a window."""
+        duration_s = sum(map(len, (s.time for s in stretches))) / self.config.rate_hz
+        longest_s = max(len(s.time) for s in stretches) / self.config.rate_hz
+        chosen = self.config.n_steps, self.config.noise
+        self.n_steps_ = int(np.clip(STEPS_PER_S * duration_s, *STEPS)) if chosen[0] is None else chosen[0]
+        self.noise_ = float(np.clip(NOISE_ROOT_S / np.sqrt(duration_s), *NOISE)) if chosen[1] is None else chosen[1]
+        self.window_s_ = min(self.config.window_s, longest_s)
 
     def _past(self, stretches: list[Stretch]) -> Float[np.ndarray, "muscle 3"]:
         """What goes past a network: gain, offset and lag of each muscle; without its simulated activity, its mean."""
@@ -134,12 +144,8 @@ class STDRNet(Correction):
         task = Seq2SeqTask(self._n_window, c.batch_size)
         windows = self._windows(coarse, [t[::q] for t in fold.train])
         n_steps = self.n_steps_
-        hyper = Hyper(
-            *(
-                jnp.float32(v)
-                for v in (c.learning_rate, n_steps, c.weight_decay, c.noise, c.dropout, FORCED_SHARE * n_steps)
-            )
-        )
+        given = (c.learning_rate, n_steps, c.weight_decay, self.noise_, FORCED_SHARE * n_steps)
+        hyper = Hyper(*(jnp.float32(v) for v in given))
         key_start, key_train = jax.random.split(key)
         state = State.start(Seq2Seq.create(self._sizes, key_start), key_train)
         options = LoopOptions(n_epochs=1, steps_per_epoch=n_steps, patience=1)
@@ -245,7 +251,7 @@ class STDRNet(Correction):
 
     def _reservations(self) -> list[str]:
         shares = ", ".join(f"{m} {s:.2f}" for m, s in zip(self.muscles_, self.share_))
-        return [f"Share of the network's own part in what is added to gain, offset and lag: {shares}."]
+        return [f"Share of the network, the rest being simulated activity at one gain and lag: {shares}."]
 
     def context(self) -> Context:
         return Context(left=self.config.window_s, right=self.config.window_s)
@@ -253,7 +259,7 @@ class STDRNet(Correction):
     def methods_text(self) -> str:
         c = self.config
         n_steps = getattr(self, "n_steps_", c.n_steps) or "a preset number of"
-        past = ", beside each muscle's own activity at one gain, offset and lag" if c.skip else ""
+        past = ", mixed with each muscle's own activity at one gain, offset and lag" if c.skip else ""
         return (
             f"{' and '.join(self.signals)} were mapped to the envelopes of all muscles together by a sequence-to-sequence "
             f"network with additive attention within ±{1e3 * c.reach_s:g} ms (after Teramae et al. 2025 and Bahdanau et al. "
@@ -290,9 +296,10 @@ def _shares(
     own: Float[np.ndarray, "time muscle"],
     folds: list[Bool[np.ndarray, " time"]],
 ) -> Float[np.ndarray, " muscle"]:
-    """How much of `own` to add for what is `left`, from 0 to 1: by least squares in each fold, the median of the folds.
+    """How much of `own` to add for what is `left`, from 0 to 1.
 
-    One person whose EMG is like nobody else's, or poor, decides nothing that way.
+    By least squares in each fold; then the mean of the folds, drawn towards `SHARE` as far as they disagree (the mean of
+    two normal densities multiplied). A person whose EMG is like nobody else's decides nothing alone.
     """
     found = np.full((len(folds), left.shape[1]), np.nan)
     for k, fold in enumerate(folds):
@@ -301,7 +308,14 @@ def _shares(
             if known.any():
                 power = max(float(np.sum(given[known] ** 2)), 1e-12)
                 found[k, i] = np.clip(np.sum(wanted[known] * given[known]) / power, 0.0, 1.0)
-    return np.array([np.median(c[np.isfinite(c)]) if np.isfinite(c).any() else 0.0 for c in found.T])
+    shares = np.full(left.shape[1], SHARE)
+    for i, column in enumerate(found.T):
+        each = column[np.isfinite(column)]
+        if each.size > 1:
+            variance = (np.var(each, ddof=1) + FOLD_SD**2) / each.size
+            trust = SHARE_SD**2 / (SHARE_SD**2 + variance)
+            shares[i] = trust * each.mean() + (1 - trust) * SHARE
+    return shares
 
 
 def _calibrated(ratio: Float[np.ndarray, "time muscle"], level: float) -> Float[np.ndarray, " muscle"]:
