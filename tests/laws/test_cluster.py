@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from myodrive.errors import MissingExtraError
-from myodrive.learning.cluster import Cluster
+from myodrive.errors import MissingExtraError, OptionError
+from myodrive.learning.cluster import Cluster, _connect
 from myodrive.learning.members import Work
 
 # In a process of its own: Ray changes a process that it is started in, and its warnings are not ours.
@@ -55,3 +55,9 @@ def test_without_ray_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'myodrive\[cluster\]'"):
         Cluster(Work(None, None, None, 1), "auto")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "127.0.0.1:99999"])
+def test_an_address_without_a_cluster_is_told_at_once(address):
+    with pytest.raises(OptionError, match=f"no Ray cluster at '{address}'"):
+        _connect(None, address, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import socket
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,6 +13,7 @@ from myodrive.errors import MissingExtraError, OptionError
 from myodrive.learning.crews import MOST_DEATHS, Order, WorkersDied, as_bytes, environment_of_worker
 from myodrive.learning.members import Trained, Work, train_members
 
+PATIENCE_S = 10.0  # for a cluster to take a connection
 LOCAL = "local"  # instead of an address: a cluster of this machine alone, for as long as the search takes
 
 
@@ -103,10 +105,13 @@ def _connect(ray: Any, address: str, workers: int | None) -> None:
     if address == LOCAL:
         options |= {"num_cpus": workers, "include_dashboard": False}
     try:
+        host, _, port = address.rpartition(":")
+        if port.isdigit():  # or Ray would try for minutes
+            socket.create_connection((host.split("//")[-1], int(port)), PATIENCE_S).close()
         with warnings.catch_warnings():  # it starts processes by fork and exec at once, which JAX's threads do not mind
             warnings.filterwarnings("ignore", message="os.fork", category=RuntimeWarning)
             ray.init(**options)
-    except (ConnectionError, ValueError) as error:
+    except (OSError, OverflowError, ValueError) as error:
         raise OptionError(
             f"there is no Ray cluster at '{address}' ({error}).",
             where="cluster",

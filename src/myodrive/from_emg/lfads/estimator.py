@@ -332,7 +332,9 @@ class LFADS(ChannelEstimator):
 
     def _merged(self, piece: Piece, stretch: int) -> tuple[np.ndarray, np.ndarray]:
         """Posterior mean and variance of its logarithm in one stretch, from overlapping windows."""
-        n_time, overlap = len(piece), min(round(self.config.overlap_s / self.bin_s_), self.window_ - 1)
+        n_time, overlap = len(piece), round(self.config.overlap_s / self.bin_s_)
+        if overlap >= self.window_:  # where "auto" chose a window no longer than the overlap
+            overlap = 3 * self.window_ // 4
         emg, external = piece.emg, piece.external
         if self.config.causal:  # a window starts every so often, wherever the recording ends
             after = ((0, -n_time % (self.window_ - overlap) + overlap), (0, 0))

@@ -30,7 +30,8 @@ class LFADSConfig(ChannelConfig):
     # Published .2; docs/lfads.md says how it was chosen. "auto" takes the best of .2, .4, .8 and 1.6 s by the
     # likelihood of the same hidden samples after short trainings, with as many samples in a batch for each.
     window_s: Positive | Literal["auto"] = 1.6
-    overlap_s: Scale = 1.2  # of the windows that estimates are merged from, cross-faded; published .05
+    # Of the windows that estimates are merged from, cross-faded; published .05. Three quarters of shorter windows.
+    overlap_s: Scale = 1.2
     bin_s: Positive = 0.02  # the network steps over means of this long; published .002
 
     # Sizes, in units; those published for EMG are in `model.Sizes`
