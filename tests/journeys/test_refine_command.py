@@ -87,6 +87,7 @@ def test_what_cannot_be_refined_is_refused_in_one_sentence_and_leaves_nothing(fi
     assert "no recording holds both simulated activity and EMG" in refusal(refine(files / "so0.sto", "--out", out))
     assert "no method 'network'" in refusal(refine(files / "study.toml", "--out", out, "--method", "network"))
     assert "1 folds hold nothing out" in refusal(refine(files / "study.toml", "--out", out, "--folds", 1))
+    assert "no method 'net'" in refusal(refine(files / "study.toml", "--out", out, "--set", "net.n_steps=5"))
     pair = refusal(refine(files / "study.toml", "--out", out, "--pair", "soleus_r=soleus"))
     assert "names a muscle that is not there. Measured: glmax_r" in pair and "Simulated: glmax_r" in pair
     assert "'soleus' is not MEASURED=SIMULATED" in refusal(refine(files / "study.toml", "--pair", "soleus"))

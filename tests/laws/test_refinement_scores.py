@@ -12,7 +12,7 @@ import pytest
 from myodrive.errors import SignalError
 from myodrive.evaluation.held_out_folds import GAP_S, blocks_of_strides, by_what_there_is, new_parts, new_people
 from myodrive.evaluation.pairing import pair_muscles
-from myodrive.evaluation.refinement_comparison import MeanCurve, best_lag, compare_refinements
+from myodrive.evaluation.refinement_comparison import MeanCurve, best_lag, compare_refinements, contenders, make_model
 from myodrive.evaluation.refinement_result import Comparison
 from myodrive.from_simulation.corrections import GainLagCorrection, SimulatedAsIs
 from myodrive.from_simulation.refinement import Refinement
@@ -205,6 +205,14 @@ def test_what_was_kept_is_not_learned_again(tmp_path: Path, monkeypatch: pytest.
     assert again.traces == first.traces
     with pytest.raises(AssertionError, match="learned again"):
         compare_refinements(folds, [SimulatedAsIs(), GainLagCorrection(max_lag_s=0.1)], folder=tmp_path)
+
+
+def test_every_method_is_scored_against_the_same_envelope() -> None:
+    settings = {"refined": {"cutoff_hz": 3.0, "rate_hz": 50.0}}
+    made = contenders("refined", {}, settings)
+    made.append(make_model("kinematics-rnn", {}, settings))
+    assert [m.method for m in made] == ["refined", "mean-curve", "kinematics-rnn"]
+    assert {(m.config.cutoff_hz, m.config.rate_hz) for m in made} == {(3.0, 50.0)}
 
 
 # -- what is said ------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import pandas as pd
 import xarray as xr
 from jaxtyping import Float
 
-from myodrive.errors import MyodriveError
+from myodrive.errors import MyodriveError, OptionError
 from myodrive.estimator import Estimate, estimators, versions
 from myodrive.evaluation.held_out_folds import HeldOutFold, Span
 from myodrive.evaluation.metrics import pearson_r, rmse
@@ -24,7 +24,7 @@ from myodrive.from_simulation.corrections import CorrectionConfig, WarpedMean, _
 from myodrive.from_simulation.refinement import AS_IS, Refinement
 from myodrive.from_simulation.stdrnet import KinematicsRNN, STDRNet
 from myodrive.learning.linear import at_lag
-from myodrive.paired import PairedEstimator, Stretch
+from myodrive.paired import PairedConfig, PairedEstimator, Stretch
 from myodrive.recording import Recording, Study, data_hash
 from myodrive.safe_write import safe_write_text
 
@@ -57,13 +57,24 @@ class MeanCurve(WarpedMean):
 
 
 def make_model(method: str, pairs: Pairs, settings: Mapping[str, Options]) -> PairedEstimator:
-    """The estimator of a name, with its options; those of the network are of the choice's network as well."""
-    cls = estimators("from_simulation")[method]
+    """The estimator of a name, with its options; those of the network are of the choice's network as well.
+
+    Raises
+    ------
+    OptionError
+        If there are options of a method that does not exist, or an option makes no sense.
+    """
+    known = estimators("from_simulation")
+    for name in settings:
+        if name not in known:
+            raise OptionError(f"no method '{name}'. There are: {', '.join(known)}.", where="--set")
+    cls = known[method]
     options: Options = dict(settings.get(method, {}))
     if issubclass(cls, Refinement):
         options = {"network": settings.get(NETWORK, {}), **options}
     elif issubclass(cls, KinematicsRNN):
-        options = {**settings.get(NETWORK, {}), **options}
+        chain = {n: v for n, v in settings.get(Refinement.method, {}).items() if n in PairedConfig.model_fields}
+        options = {**chain, **settings.get(NETWORK, {}), **options}
     if issubclass(cls.Config, CorrectionConfig):
         options = {"pairs": pairs, **options}
     return cls(**options)  # type: ignore[return-value]  # the route has no others
@@ -76,7 +87,7 @@ def contenders(method: str, pairs: Pairs, settings: Mapping[str, Options]) -> li
         return [made]
     if method != Refinement.method:
         return [make_model(AS_IS, pairs, settings), made]
-    return [made, MeanCurve(cycle_event=made.config.cycle_event)]
+    return [made, MeanCurve(**{name: getattr(made.config, name) for name in PairedConfig.model_fields})]
 
 
 def compare_refinements(

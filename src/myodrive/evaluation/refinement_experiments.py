@@ -51,6 +51,7 @@ class RefinementFindings:
 
     @property
     def verdict(self) -> list[str]:
+        """What the result supports and what it does not, in sentences."""
         where = ["On trials of a simulated leg (docs/truth.md)."] if self.simulated else []
         return [*where, *self.comparison.verdict, self.experiment.limits]
 

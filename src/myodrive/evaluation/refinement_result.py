@@ -54,6 +54,7 @@ class Trace:
         return cls(unit, np.round(truth.time.values[inside], 4).tolist(), curves)
 
     def kept(self) -> dict[str, Any]:
+        """As JSON allows, but for NaN."""
         return dataclasses.asdict(self)
 
     @classmethod
@@ -80,15 +81,18 @@ class Comparison:
 
     @property
     def methods(self) -> list[str]:
+        """From the simulation as it is to the refinement."""
         found = list(dict.fromkeys(self.rows["method"])) if len(self.rows) else []
         return [m for m in ORDER if m in found] + [m for m in found if m not in ORDER]
 
     @property
     def muscles(self) -> list[str]:
+        """In the order of the recordings."""
         return list(dict.fromkeys(self.rows["muscle"])) if len(self.rows) else []
 
     @property
     def units(self) -> list[str]:
+        """The people, trials or blocks of strides over which medians are taken."""
         return list(dict.fromkeys(self.rows["unit"])) if len(self.rows) else []
 
     def by_unit(self, measure: str, muscle: str) -> pd.DataFrame:
@@ -212,7 +216,7 @@ class Comparison:
         return rows
 
     def content(self) -> dict[str, Any]:
-        """Everything but the curves, for JSON."""
+        """Everything but the curves, as JSON allows, but for NaN."""
         records = {name: getattr(self, name).to_dict(orient="records") for name in ("rows", "summary", "differences")}
         return {"measures": MEASURES, "verdict": self.verdict, "chosen": self.chosen, **records}
 
