@@ -335,13 +335,6 @@ def training(stretches: Sequence[Stretch], fold: Hidden) -> list[Stretch]:
     return [s.hiding(~t) for s, t in zip(stretches, fold.train) if t.any()]
 
 
-def rows(stretches: Sequence[Stretch], features: Sequence[np.ndarray], muscle: int) -> tuple[np.ndarray, np.ndarray]:
-    """Features and targets of one muscle, of all samples where the muscle was measured, one below the other."""
-    known = [np.isfinite(s.targets[:, muscle]) for s in stretches]
-    x = np.concatenate([f[k] for f, k in zip(features, known)])
-    return x, np.concatenate([s.targets[k, muscle] for s, k in zip(stretches, known)])
-
-
 def _as_study(data: Any) -> Study:
     if isinstance(data, Recording):
         return Study([data])

@@ -81,8 +81,9 @@ class STDRNet(Correction):
     centre_: np.ndarray  # (channel,) and `spread_`, of the inputs
     spread_: np.ndarray
     size_: np.ndarray  # (muscle,) standard deviation of the training targets
+    level_: np.ndarray  # (network, muscle) mean of what each was taught, to which its output is added
     gains_: np.ndarray  # (network, muscle, [gain, offset, lag in samples]) of what goes past each network
-    share_: np.ndarray  # (muscle,) of the network's part that is added to it
+    share_: np.ndarray  # (muscle,) of the networks in the mixture
     conformal_: np.ndarray  # (muscle,) half-width of the interval in units of the predicted scale
 
     @property
