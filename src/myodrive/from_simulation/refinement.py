@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Bool, Float
 from pydantic import Field
 
 from myodrive.errors import OptionError
@@ -19,6 +20,7 @@ from myodrive.from_simulation.corrections import (
     WarpedMean,
 )
 from myodrive.from_simulation.stdrnet import STDRNet
+from myodrive.learning.linear import mean_curve
 from myodrive.paired import Hidden, PairedEstimator, Stretch, make_folds
 
 # From the simplest on: of two that err alike the simpler one is taken.
@@ -42,9 +44,10 @@ class Refinement(PairedEstimator):
     """Simulated activity refined muscle by muscle, never worse than it: the validated choice among corrections.
 
     Every candidate estimates each fold of the training data (subjects, trials, or blocks of one trial) after learning
-    from the others. For each muscle those qualify whose mean error over the folds is not above that of the simulation as
-    it is, and whose mean correlation is not below it. Of them the one with the least error is taken; the network only
-    where it errs less than the best simpler one. `choices` tells which and why.
+    from the others. For each muscle those qualify that are better than the simulation as it is by a standard error over
+    the folds or more, in error and in correlation; one that leaves the correlation as it was qualifies by its error
+    alone. Of them the one with the least error is taken; the network only where it errs less than the best simpler one.
+    `choices` tells which and why.
 
     A muscle that the simulation does not have, or that was never measured with it, has no such bar.
     """
@@ -56,6 +59,7 @@ class Refinement(PairedEstimator):
     signals: ClassVar[tuple[str, ...]] = ("simulated",)
     error_: np.ndarray  # (candidate, muscle) mean over the folds
     correlation_: np.ndarray
+    qualifies_: np.ndarray  # (candidate, muscle)
     half_width_: np.ndarray  # (candidate, muscle) of the interval: the quantile of held-out errors
 
     def __init__(self, **options: Any) -> None:
@@ -92,21 +96,17 @@ class Refinement(PairedEstimator):
             held_out.append(candidate._held_out(stretches, folds))
             if not isinstance(candidate, STDRNet):  # which has learned by now
                 candidate._fit_stretches(stretches)
-        scores = [_scores(stretches, found, folds) for found in held_out]
-        self.error_, self.correlation_ = (np.array([s[k] for s in scores]) for k in (0, 1))
+        error, r = np.stack([_scores(stretches, found, folds) for found in held_out], axis=1)
+        self.error_, self.correlation_ = (mean_curve(values.swapaxes(0, 1)) for values in (error, r))
+        self.qualifies_ = _surely_not_below(error[0] - error) & _surely_not_below(r - r[0])
         wanted = np.concatenate([s.targets for s in stretches])
         errors = [np.abs(wanted - np.concatenate(found)) for found in held_out]
         self.half_width_ = np.array([_quantiles(e, self.config.interval_level) for e in errors])
         self.chosen_ = [self._names[self._choice(i)] for i in range(len(self.muscles_))]
 
     def _choice(self, muscle: int) -> int:
-        error, r = self.error_[:, muscle], self.correlation_[:, muscle]
-        if not np.isfinite(error).any():
-            return 0
-        bar_error, bar_r = (error[0], r[0]) if np.isfinite(error[0]) else (np.inf, np.nan)
-        # A simulation that does not vary has no correlation that one could fall below.
-        fine = (error <= bar_error) & ((r >= bar_r) | np.isnan(bar_r))
-        return int(np.argmin(np.where(fine, error, np.inf)))
+        error = self.error_[:, muscle]
+        return int(np.argmin(np.where(self.qualifies_[:, muscle] & np.isfinite(error), error, np.inf)))
 
     def _why(self, muscle: int) -> str:
         names, error, r = self._names, self.error_[:, muscle], self.correlation_[:, muscle]
@@ -114,12 +114,12 @@ class Refinement(PairedEstimator):
         if not np.isfinite(error).any():
             return "it was never measured together with the simulation, so nothing could be validated"
         if chosen == 0:
-            return "no correction was better in both error and correlation on held-out data"
+            return "no correction was surely better in both error and correlation on held-out data"
         base = f"held-out error {error[0]:.3f} → {error[chosen]:.3f}, r {r[0]:.2f} → {r[chosen]:.2f}"
         if NETWORK not in names or names[chosen] == NETWORK:
             return base
         network = names.index(NETWORK)
-        return f"{base}; the network ({error[network]:.3f}, r {r[network]:.2f}) was not better"
+        return f"{base}; the network ({error[network]:.3f}, r {r[network]:.2f}) was not surely better"
 
     # -- estimating --------------------------------------------------------------------------------------------------
 
@@ -188,14 +188,16 @@ class Refinement(PairedEstimator):
         others = ", ".join(n for n in (c.method for c in self._make()))
         return (
             f"For each muscle the correction of simulated activity with the least error on {self.config.n_folds} held-out "
-            f"folds of the training data was chosen among {others}, provided that it was no worse than the simulation as it "
-            "is in both error and correlation there."
+            f"folds of the training data was chosen among {others}, provided that there it was better than the simulation as "
+            "it is by a standard error over the folds in error, and not surely worse in correlation."
         )
 
 
-def _scores(stretches: list[Stretch], found: list[np.ndarray], folds: list[Hidden]) -> tuple[np.ndarray, np.ndarray]:
-    """Root-mean-square error and correlation of each muscle, averaged over the folds that have it."""
-    error, r = np.full((2, len(folds), stretches[0].targets.shape[1]), np.nan)
+def _scores(
+    stretches: list[Stretch], found: list[np.ndarray], folds: list[Hidden]
+) -> Float[np.ndarray, "two fold muscle"]:
+    """Root-mean-square error and correlation of each muscle in each fold; NaN where it was not measured."""
+    error, r = scores = np.full((2, len(folds), stretches[0].targets.shape[1]), np.nan)
     for k, fold in enumerate(folds):
         wanted = np.concatenate([s.targets[t] for s, t in zip(stretches, fold.test)])
         estimate = np.concatenate([f[t] for f, t in zip(found, fold.test)])
@@ -205,13 +207,20 @@ def _scores(stretches: list[Stretch], found: list[np.ndarray], folds: list[Hidde
                 error[k, i] = np.sqrt(np.mean((w[known] - e[known]) ** 2))
                 varies = np.ptp(w[known]) > 0 and np.ptp(e[known]) > 0
                 r[k, i] = np.corrcoef(w[known], e[known])[0, 1] if varies else 0.0
-    return _mean_over_folds(error), _mean_over_folds(r)
+    return scores
 
 
-def _mean_over_folds(values: np.ndarray) -> np.ndarray:
-    known = np.isfinite(values)
-    total = np.where(known, values, 0.0).sum(axis=0)
-    return np.where(known.any(axis=0), total / np.maximum(known.sum(axis=0), 1), np.nan)
+def _surely_not_below(gain: Float[np.ndarray, "candidate fold muscle"]) -> Bool[np.ndarray, "candidate muscle"]:
+    """Whether the mean gain over the folds is a standard error or more; True where there is nothing to gain over.
+
+    The margin is that of the one-standard-error rule (Breiman et al. 1984, 10.1201/9781315139470).
+    """
+    known = np.isfinite(gain)
+    n = known.sum(axis=1)
+    mean = mean_curve(gain.swapaxes(0, 1))
+    squares = np.where(known, (gain - mean[:, None]) ** 2, 0.0).sum(axis=1)
+    error = np.sqrt(squares / np.maximum(n * (n - 1), 1))
+    return (n == 0) | (mean >= error - 1e-12)
 
 
 def _quantiles(errors: np.ndarray, level: float) -> np.ndarray:
