@@ -57,7 +57,7 @@ def test_a_search_is_compared_with_the_settings_that_did_it_and_the_memory_of_me
     assert found["search_ratio_to_pytorch_processes"] is None
     assert found["memory_growth"] == 0.1 and found["peak_mib"]["ours"] == 500.0
     assert "of one need 200 MiB" in str(result.table().caption)
-    assert result.table().row_count == 5
+    assert result.table().row_count == 6  # and the name of the model
 
 
 def test_what_a_member_needs_is_its_state_once_and_the_states_of_all_cells_for_each_trial_of_a_batch(monkeypatch):

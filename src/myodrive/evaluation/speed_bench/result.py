@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from myodrive.evaluation.speed_bench.contenders import STOCK
 from myodrive.safe_write import safe_write_text
 
 
@@ -74,31 +75,33 @@ class SpeedResult:
 
     def table(self) -> Any:
         """For the terminal: one row for each contender and kind of work."""
-        from rich.table import Table
+        from rich.box import SIMPLE
+        from rich.table import Column, Table
 
-        table = Table(title=self._title(), caption=self._caption())
-        for name in (
-            "model",
+        heads = [Column(name, justify="right") for name in ("s", "ours faster by", "GFLOP/s", "peak", "MiB")]
+        table = Table(
             "work",
-            "who",
-            "wall s",
-            "a second",
-            "ours is faster by",
-            "GFLOP/s a core",
-            "of peak",
-            "MiB",
-        ):
-            table.add_column(name, justify="left" if name in ("model", "work", "who") else "right")
+            Column("who", no_wrap=True),
+            *heads,
+            title=self._title(),
+            caption=self._caption(),
+            box=SIMPLE,
+            padding=(0, 1, 0, 0),
+        )
         for model, sides in self.tables.items():
+            table.add_row(f"[bold]{model}")
             for what in sides["ours"]["work"]:
                 for name, row in sides.items():
                     if what in row["work"]:
                         table.add_row(*self._row(model, what, name, row))
+            table.add_section()
         return table
 
     def _caption(self) -> str:
         """What is in no row: the start of a search, and the memory of its members."""
-        words = [] if self.with_torch else ["PyTorch is not installed: only our side."]
+        words = ["PyTorch is not installed: only our side."]
+        if self.with_torch:
+            words = ["PyTorch m×n: m processes of n threads; stock: with the memory settings that it has without ours."]
         for model, sides in self.tables.items():
             ours = sides["ours"]
             if "search" in ours["work"]:
@@ -115,6 +118,7 @@ class SpeedResult:
         return f"{m['processor']}, {m['cores']} cores, {m['matrix_peak_gflop_s']:.0f} GFLOP/s a core in large products"
 
     def _row(self, model: str, what: str, name: str, row: dict[str, Any]) -> list[str]:
+        who = name if name == "ours" else f"PyTorch {row['processes']}×{self.machine['cores'] // row['processes']}"
         rates = np.array(row["work"][what]["rate"])
         ours = np.array(self.tables[model]["ours"]["work"][what]["rate"])
         seconds = row["processes"] / np.median(rates)
@@ -124,11 +128,9 @@ class SpeedResult:
         share = flops / self.machine["matrix_peak_gflop_s"]
         of_steps = [f"{flops:.0f}", f"{share:.0%}"] if what == "steps" else ["", ""]
         return [
-            model,
-            what,
-            name,
+            what if name == "ours" else "",
+            f"{who}, stock" if name.endswith(STOCK) else who,
             f"{seconds:.3f}",
-            f"{np.median(rates):.2f}",
             spread,
             *of_steps,
             f"{row['peak_mib']:.0f}",
