@@ -24,7 +24,7 @@ from rich.console import Console
 from scipy.io import loadmat
 
 import myodrive as md
-from myodrive.evaluation.refinement_experiments import run_refinement_experiment
+from myodrive.evaluation.refinement.experiments import run_refinement_experiment
 from myodrive.from_simulation.opensim import read_model
 from myodrive.recording import make_events, make_signal
 from myodrive.reporting.refinement_page import write_findings

@@ -358,7 +358,7 @@ def experiment(
 ) -> None:
     """Run a published analysis on recordings, or on simulated ones whose right answer is known."""
     from myodrive.evaluation.experiments import experiments, run_experiment
-    from myodrive.evaluation.refinement_experiments import REFINEMENTS
+    from myodrive.evaluation.refinement.experiments import REFINEMENTS
     from myodrive.reporting.experiment_page import refuse_foreign_experiment, write_experiment
     from myodrive.safe_write import safe_write_text
 
@@ -448,7 +448,7 @@ def _run(options: dict[str, Any], out: Path | None, summary: bool, open_: bool =
 def _refine(
     files: list[Path], reading: dict[str, Any], folder: Path, formats: list[str], open_: bool, **options: Any
 ) -> None:
-    from myodrive.evaluation.refine_job import refine_study
+    from myodrive.evaluation.refinement.job import refine_study
     from myodrive.reporting.refinement_page import check_refinement_folder, write_refinement
 
     check_refinement_folder(folder, formats)
@@ -477,7 +477,7 @@ def _refinement_experiment(
     folder: Path,
     json_file: Path | None,
 ) -> None:
-    from myodrive.evaluation.refinement_experiments import run_refinement_experiment
+    from myodrive.evaluation.refinement.experiments import run_refinement_experiment
     from myodrive.reporting.refinement_page import write_findings
     from myodrive.safe_write import safe_write_text
 

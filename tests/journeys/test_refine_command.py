@@ -10,7 +10,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from myodrive.cli import app
-from myodrive.evaluation import demo, refine_job
+from myodrive.evaluation import demo
+from myodrive.evaluation.refinement import job
 from myodrive.io import read, write
 from myodrive.truth import simulate_trials
 
@@ -103,7 +104,7 @@ def test_ctrl_c_says_that_nothing_was_written(
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(refine_job, "compare_refinements", stop)
+    monkeypatch.setattr(job, "compare_refinements", stop)
     told = refine(files / "study.toml", "--out", tmp_path / "out")
     assert told.exit_code == 130
     assert "no results were written" in told.output + told.stderr

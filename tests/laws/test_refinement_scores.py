@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 from myodrive.errors import SignalError
-from myodrive.evaluation.held_out_folds import GAP_S, blocks_of_strides, by_what_there_is, new_parts, new_people
-from myodrive.evaluation.pairing import pair_muscles
-from myodrive.evaluation.refinement_comparison import MeanCurve, best_lag, compare_refinements, contenders, make_model
-from myodrive.evaluation.refinement_result import Comparison
+from myodrive.evaluation.refinement.comparison import MeanCurve, best_lag, compare_refinements, contenders, make_model
+from myodrive.evaluation.refinement.folds import GAP_S, blocks_of_strides, by_what_there_is, new_parts, new_people
+from myodrive.evaluation.refinement.pairing import pair_muscles
+from myodrive.evaluation.refinement.result import Comparison
 from myodrive.from_simulation.corrections import GainLagCorrection, SimulatedAsIs
 from myodrive.from_simulation.refinement import Refinement
 from myodrive.recording import Recording, Study, make_events, make_signal

@@ -18,9 +18,9 @@ from markupsafe import Markup
 
 from myodrive.errors import OptionError
 from myodrive.estimator import versions
-from myodrive.evaluation.refine_job import RefineResult
-from myodrive.evaluation.refinement_experiments import RefinementFindings
-from myodrive.evaluation.refinement_result import AS_IS, MEASURES, NETWORK, REFINED, Comparison, Trace, title
+from myodrive.evaluation.refinement.experiments import RefinementFindings
+from myodrive.evaluation.refinement.job import RefineResult
+from myodrive.evaluation.refinement.result import AS_IS, MEASURES, NETWORK, REFINED, Comparison, Trace, title
 from myodrive.evaluation.truth_result import without_nan
 from myodrive.io import write
 from myodrive.reporting.page import Table, asset

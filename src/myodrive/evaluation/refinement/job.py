@@ -14,11 +14,11 @@ import pandas as pd
 from myodrive.activation import Activation
 from myodrive.errors import FileError, MyodriveError, OptionError, SignalError
 from myodrive.estimator import estimators, versions
-from myodrive.evaluation.held_out_folds import by_what_there_is
-from myodrive.evaluation.pairing import Pairs, pair_muscles
-from myodrive.evaluation.refinement_comparison import Options, Step, compare_refinements, contenders, make_model
-from myodrive.evaluation.refinement_experiments import both_of
-from myodrive.evaluation.refinement_result import Comparison
+from myodrive.evaluation.refinement.comparison import Options, Step, compare_refinements, contenders, make_model
+from myodrive.evaluation.refinement.experiments import both_of
+from myodrive.evaluation.refinement.folds import by_what_there_is
+from myodrive.evaluation.refinement.pairing import Pairs, pair_muscles
+from myodrive.evaluation.refinement.result import Comparison
 from myodrive.from_simulation.refinement import Refinement
 from myodrive.from_simulation.simulate import muscle_problem
 from myodrive.from_simulation.torque_check import check_torques

@@ -13,11 +13,11 @@ from typing import Any
 
 from myodrive.errors import SignalError
 from myodrive.estimator import versions
-from myodrive.evaluation.held_out_folds import HeldOutFold, new_parts, new_people
 from myodrive.evaluation.machine import describe_machine
-from myodrive.evaluation.pairing import pair_muscles
-from myodrive.evaluation.refinement_comparison import Options, Step, compare_refinements, contenders, make_model
-from myodrive.evaluation.refinement_result import Comparison
+from myodrive.evaluation.refinement.comparison import Options, Step, compare_refinements, contenders, make_model
+from myodrive.evaluation.refinement.folds import HeldOutFold, new_parts, new_people
+from myodrive.evaluation.refinement.pairing import pair_muscles
+from myodrive.evaluation.refinement.result import Comparison
 from myodrive.evaluation.truth_result import without_nan
 from myodrive.from_simulation.refinement import Refinement
 from myodrive.from_simulation.stdrnet import KinematicsRNN

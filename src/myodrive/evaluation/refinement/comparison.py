@@ -15,10 +15,10 @@ from jaxtyping import Float
 
 from myodrive.errors import MyodriveError, OptionError
 from myodrive.estimator import Estimate, estimators, versions
-from myodrive.evaluation.held_out_folds import HeldOutFold, Span
 from myodrive.evaluation.metrics import pearson_r, rmse
-from myodrive.evaluation.pairing import Pairs
-from myodrive.evaluation.refinement_result import MEASURES, Comparison, Trace
+from myodrive.evaluation.refinement.folds import HeldOutFold, Span
+from myodrive.evaluation.refinement.pairing import Pairs
+from myodrive.evaluation.refinement.result import MEASURES, Comparison, Trace
 from myodrive.evaluation.truth_result import without_nan
 from myodrive.from_simulation.corrections import CorrectionConfig, WarpedMean, _cycles
 from myodrive.from_simulation.refinement import AS_IS, Refinement
