@@ -119,7 +119,8 @@ class Refinement(PairedEstimator):
         if NETWORK not in names or names[chosen] == NETWORK:
             return base
         network = names.index(NETWORK)
-        return f"{base}; the network ({error[network]:.3f}, r {r[network]:.2f}) was not surely better"
+        fault = "surely better than the simulation" if error[network] < error[chosen] else "better"
+        return f"{base}; the network ({error[network]:.3f}, r {r[network]:.2f}) was not {fault}"
 
     # -- estimating --------------------------------------------------------------------------------------------------
 
