@@ -32,6 +32,7 @@ from .from_simulation.mujoco_problem import simulate_with_mujoco as simulate_wit
 from .from_simulation.muscle_paths import MusclePaths as MusclePaths
 from .from_simulation.muscle_problem import MuscleProblem as MuscleProblem
 from .from_simulation.path_fitting import fit_muscle_paths as fit_muscle_paths
+from .from_simulation.plug_in_gait import from_plug_in_gait as from_plug_in_gait
 from .from_simulation.refinement import Refinement as Refinement
 from .from_simulation.simulate import muscle_problem as muscle_problem
 from .from_simulation.simulate import simulate as simulate
