@@ -97,11 +97,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1000])
     parser.add_argument("--methods", nargs="*", default=["simulated-as-is", "gain-offset", "gain-lag", "ridge-fir"])
     parser.add_argument("--movement", default="cyclic")
+    parser.add_argument("--body", default="leg", help="whose muscles: leg or myo-sim")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     rows = []
     for seed in options.seeds:
-        study = simulate_trials(seed, N_TRIAL, movement=options.movement)
+        study = simulate_trials(seed, N_TRIAL, movement=options.movement, body=options.body)
         filters = {"told": told(study), **{f"read off {s:g} s": read_off(study, s) for s in (1.0, 2.0, 4.0)}}
         for method in [*options.methods, *filters]:
             start = time.process_time()
@@ -111,7 +112,12 @@ def main() -> None:
             late = max(map(abs, row["lag_ms"]))
             print(f"{seed} {method:<16} R2 mean {mean:.3f}, least {least:.3f}; largest lag {late:.1f} ms", flush=True)
     if options.json:
-        about = {"movement": options.movement, "machine": describe_machine(), "versions": versions()}
+        about = {
+            "movement": options.movement,
+            "body": options.body,
+            "machine": describe_machine(),
+            "versions": versions(),
+        }
         options.json.write_text(json.dumps({**about, "rows": rows}, indent=1), encoding="utf-8")
 
 

@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from myodrive.errors import OptionError
+from myodrive.errors import MissingExtraError, OptionError, SignalError
+from myodrive.from_simulation import mujoco_model
+from myodrive.from_simulation.mujoco_problem import mujoco_problem
 from myodrive.from_simulation.simulate import muscle_problem
 from myodrive.from_simulation.static_optimization import solve_static_optimization
 from myodrive.recording import Recording
-from myodrive.truth import leg
+from myodrive.truth import leg, leg_mujoco
 from myodrive.truth.leg_movement import draw_trial
+from myodrive.truth.leg_opensim import write_trials
 from myodrive.truth.musculoskeletal import LEG, UNDISTORTED, LegSetting, simulate_trials
 
+myo_sim = pytest.mark.skipif(
+    find_spec("mujoco") is None or find_spec("myo_sim") is None,
+    reason="the packages mujoco and myo-sim, of the extra mujoco, are not installed",
+)
+EACH_BODY = pytest.mark.parametrize("body", ["leg", pytest.param("myo-sim", marks=myo_sim)])
 
-def one(setting: LegSetting, seed: int = 1000) -> Recording:
-    return simulate_trials(seed, 1, duration_s=4.0, setting=setting)[0]
+
+def one(setting: LegSetting, seed: int = 1000, body: str = "leg") -> Recording:
+    return simulate_trials(seed, 1, duration_s=4.0, setting=setting, body=body)[0]
 
 
 def test_the_same_seed_gives_the_same_bits_and_more_trials_leave_the_first_as_they_are() -> None:
@@ -28,14 +40,16 @@ def test_the_same_seed_gives_the_same_bits_and_more_trials_leave_the_first_as_th
     assert not np.array_equal(few[0]["simulated"].values, other[0]["simulated"].values)
 
 
-def test_without_any_distortion_the_simulated_activity_is_the_truth() -> None:
-    recording = one(UNDISTORTED)
+@EACH_BODY
+def test_without_any_distortion_the_simulated_activity_is_the_truth(body: str) -> None:
+    recording = one(UNDISTORTED, body=body)
     assert np.array_equal(recording["simulated"].values, recording["activation"].values)
     assert np.array_equal(recording["emg"].values, 5e-4 * recording["activation"].values)
 
 
-def test_simulated_is_static_optimisation_of_the_moments_in_the_recording() -> None:
-    recording = one(LEG)
+@EACH_BODY
+def test_simulated_is_static_optimisation_of_the_moments_in_the_recording(body: str) -> None:
+    recording = one(LEG, body=body)
     again = solve_static_optimization(muscle_problem(recording)).activations
     assert np.abs(again.values - recording["simulated"].values).max() < 1e-6
 
@@ -62,9 +76,10 @@ def test_the_delay_shortens_with_speed_and_cocontraction_grows_with_speed_and_lo
     assert rest < 1e-20 and np.all(weights[:2] > 0)
 
 
-def test_cocontraction_adds_activity_and_leaves_the_moments_of_the_joints() -> None:
+@EACH_BODY
+def test_cocontraction_adds_activity_and_leaves_the_moments_of_the_joints(body: str) -> None:
     setting = UNDISTORTED.model_copy(update={"cocontraction": (0.5, 0.5)})
-    recording = one(setting)
+    recording = one(setting, body=body)
     problem = muscle_problem(recording)
     forces = problem.active_force * recording["activation"].values
     made = (problem.moment_arms @ forces[..., None])[..., 0]
@@ -96,7 +111,9 @@ def test_raw_emg_shows_the_same_activity_as_the_envelope() -> None:
         assert np.corrcoef(smooth[:, muscle], level[:, muscle])[0, 1] > 0.9
 
 
-@pytest.mark.parametrize("wrong", [{"n_trial": 0}, {"duration_s": 1.0}, {"movement": "dance"}, {"emg": "sound"}])
+@pytest.mark.parametrize(
+    "wrong", [{"n_trial": 0}, {"duration_s": 1.0}, {"movement": "dance"}, {"emg": "sound"}, {"body": "tail"}]
+)
 def test_what_cannot_be_simulated_is_refused_with_what_can(wrong: dict) -> None:
     with pytest.raises(OptionError, match="At least one trial"):
         simulate_trials(1000, **wrong)
@@ -116,3 +133,33 @@ def test_the_leg_is_frozen() -> None:
     known = {"simulated": 0.03487892489, "emg": 1.638855782e-05, "activation": 0.03287013921, "moments": 1.581386035}
     for name, mean in known.items():
         assert float(recording[name].mean()) == pytest.approx(mean, rel=1e-6), name
+
+
+@myo_sim
+def test_the_muscles_of_myo_sim_are_those_that_the_angles_and_moments_of_the_recording_give() -> None:
+    recording = one(UNDISTORTED, body="myo-sim")
+    problem = mujoco_problem(recording, "legs", height_m=leg_mujoco.HEIGHT_M)
+    chosen = [problem.muscles.index(m) for m in map(str, recording["simulated"].muscle.values)]
+    inner = slice(50, -50)  # where the filter of the angles is not at its end
+    arms, force = problem.moment_arms[inner][..., chosen], problem.active_force[inner, chosen]
+    assert np.abs(arms - recording["moment_arms"].values[inner]).max() < 1e-4
+    assert np.abs(force / recording["active_force"].values[inner] - 1).max() < 0.01
+    assert problem.torques == pytest.approx(recording["moments"].values)
+    assert not set(problem.untrusted) & set(leg_mujoco.MyoSimTrial.muscles)
+
+
+@myo_sim
+def test_trials_with_the_muscles_of_myo_sim_are_not_written_for_opensim(tmp_path: Path) -> None:
+    study = simulate_trials(1000, 1, duration_s=2.0, setting=UNDISTORTED, body="myo-sim")
+    with pytest.raises(SignalError, match=r"no markers.*body='leg'"):
+        write_trials(study, tmp_path / "leg")
+    assert not (tmp_path / "leg").exists()
+
+
+def test_without_the_extra_the_muscles_of_myo_sim_are_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    for cached in (mujoco_model._compile, leg_mujoco._legs):
+        cached.cache_clear()
+    for package in ("mujoco", "myo_sim"):
+        monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'myodrive\[mujoco\]'"):
+        simulate_trials(1000, 1, body="myo-sim")

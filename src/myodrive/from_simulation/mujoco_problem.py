@@ -161,10 +161,10 @@ def simulate_with_mujoco(
         forces, moments = [], _moments(recording, balanced, joint_names)
         balanced, clocks = list(map(str, moments.joint.values)), [moments.time.values]
     time = _common_time(angles, clocks, where)
-    motion = _motion(about, posed, smooth_motion(angles, cutoff_hz, time))
+    motion = with_followers(about, posed, smooth_motion(angles, cutoff_hz, time))
     if inverse and model == "legs":
         forces = _stand(forces, about, motion, time, mass, where)
-    found = _evaluate(about, balanced, motion, [f for f in forces if f.body], time)
+    found = evaluate_motion(about, balanced, motion, [f for f in forces if f.body], time)
     if moments is not None:
         found["moments"] = moments.interp(time=time).values
     found["angles"] = np.degrees(motion["value"][:, [about.place[j] for j in balanced]])
@@ -305,8 +305,22 @@ def _common_time(
 # -- what is computed ------------------------------------------------------------------------------------------------
 
 
-def _motion(model: MujocoModel, joints: Sequence[str], known: Motion) -> Motion:
-    """Value, speed and acceleration of every joint, also of those that follow others, and how steeply they follow."""
+def with_followers(model: MujocoModel, joints: Sequence[str], known: Motion) -> Motion:
+    """The motion of all joints of a model, also of those that follow others.
+
+    Parameters
+    ----------
+    model : MujocoModel
+    joints : sequence of str
+        Those whose motion is known; the others are held at zero.
+    known : dict
+        ``value``, ``speed`` and ``acceleration``, each (time, joint), in rad or m, and s.
+
+    Returns
+    -------
+    dict
+        The same of every joint, in the model's order, and ``slopes`` (time, coupling): how steeply followers follow.
+    """
     motion = {name: np.zeros((values.shape[0], len(model.place))) for name, values in known.items()}
     for name, values in known.items():
         motion[name][:, [model.place[j] for j in joints]] = values
@@ -347,14 +361,33 @@ def _stand(
     return find_feet(forces, make_signal(feet, ("time", "body", "axis"), axes, units="m", time=time), mass_kg, where)
 
 
-def _evaluate(
+def evaluate_motion(
     model: MujocoModel,
     joints: Sequence[str],
     motion: Motion,
     forces: Sequence[ExternalForce],
     time: Float[np.ndarray, " time"],
 ) -> dict[str, np.ndarray]:
-    """Moments and moment arms of the joints, with what their followers add, and lengths, speeds and forces of muscles."""
+    """Moments and muscle geometry of a motion, with what the joints' followers add.
+
+    Parameters
+    ----------
+    model : MujocoModel
+    joints : sequence of str
+        Those whose moments and moment arms are wanted.
+    motion : dict
+        As `with_followers` gives it.
+    forces : sequence of ExternalForce
+        Each with its body.
+    time : array (time,)
+        Of the motion, s.
+
+    Returns
+    -------
+    dict
+        ``moments`` (time, joint; N m), ``arms`` (time, joint, muscle; m), and of all muscles of the model, (time, muscle),
+        ``muscle_lengths`` (m), ``muscle_velocities`` (m/s), ``active_force`` and ``passive_force`` (N).
+    """
     import mujoco
 
     compiled, data = model.compiled, mujoco.MjData(model.compiled)

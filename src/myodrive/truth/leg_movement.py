@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
@@ -23,6 +24,13 @@ Range = tuple[float, float]
 @dataclasses.dataclass(frozen=True)
 class Trial:
     """What is drawn for one trial."""
+
+    muscles: ClassVar[tuple[str, ...]] = leg.NAMES
+    turns: ClassVar[tuple[float, ...]] = (
+        1.0,
+        1.0,
+        1.0,
+    )  # -1: the muscles' body counts this joint's angle the other way
 
     cadence_hz: float
     load_n: float
@@ -66,10 +74,12 @@ class Trial:
         )
 
 
-def draw_trial(movement: str, cadence_hz: Range, load_n: Range, rng: np.random.Generator) -> Trial:
+def draw_trial(
+    movement: str, cadence_hz: Range, load_n: Range, rng: np.random.Generator, kind: type[Trial] = Trial
+) -> Trial:
     """Speed and load between these limits, and the movement that goes with them."""
     cadence = rng.uniform(*cadence_hz)
     sizes = np.outer(PART_SIZES, JOINT_SIZES_RAD) * rng.uniform(0.7, 1.2, (len(PART_SIZES), len(JOINT_SIZES_RAD)))
     phases = rng.uniform(0, 2 * np.pi, sizes.shape)
     phases[0] = MAIN_PHASES_RAD + rng.normal(0, 0.3, len(MAIN_PHASES_RAD))
-    return Trial(cadence, rng.uniform(*load_n), cadence * np.array(MOVEMENTS[movement]), sizes, phases)
+    return kind(cadence, rng.uniform(*load_n), cadence * np.array(MOVEMENTS[movement]), sizes, phases)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
+from myodrive.errors import SignalError
 from myodrive.from_simulation.hill_muscles import HillMuscles
 from myodrive.io.files import write
 from myodrive.io.opensim_tables import write_storage, write_trc
@@ -55,7 +56,19 @@ def write_trials(study: Study, folder: str | Path) -> list[str]:
     -------
     list of str
         The commands that simulate all trials, to be run in that folder.
+
+    Raises
+    ------
+    SignalError
+        If a trial has no markers, as with the muscles of myo-sim.
     """
+    bare = [r.label for r in study if "markers" not in r]
+    if bare:
+        raise SignalError(
+            f"{bare[0]} has no markers.",
+            where=study.name,
+            remedy="Only trials with body='leg' can be written for OpenSim.",
+        )
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_leg(folder / MODEL)

@@ -24,6 +24,7 @@ from myodrive.recording import Recording, Source, Study, make_events, make_signa
 from myodrive.truth import leg
 from myodrive.truth.electrodes import Electrode
 from myodrive.truth.leg_movement import MOVEMENTS, Range, Trial, draw_trial
+from myodrive.truth.leg_mujoco import MyoSimTrial
 from myodrive.truth.scenarios import Scenario
 from myodrive.truth.simulate import CONTROL_HZ, EmgStreams, emg_of_activation
 
@@ -33,6 +34,7 @@ FULL_VOLTS = 5e-4  # of the EMG at an activation of 1, root mean square
 NOISE_SIGMA_S = 0.03  # a Gaussian spectrum that has fallen by half (power) at 4.4 Hz
 TRACKING = 20.0  # so much dearer than effort is it to leave the co-contraction that was meant
 SNR_DB = 20.0  # of raw EMG
+BODIES: dict[str, type[Trial]] = {"leg": Trial, "myo-sim": MyoSimTrial}
 
 
 class LegSetting(BaseModel):
@@ -71,6 +73,7 @@ def simulate_trials(
     movement: str = "cyclic",
     emg: str = "envelope",
     setting: LegSetting = LEG,
+    body: str = "leg",
 ) -> Study:
     """Trials of one person at varied speed and load: simulated activity, measured EMG, and the activity behind it.
 
@@ -91,6 +94,9 @@ def simulate_trials(
     emg : "envelope" or "raw"
         An envelope with a little noise at 100 Hz, or the EMG of motor units at 2 kHz.
     setting : LegSetting
+    body : "leg" or "myo-sim"
+        Whose muscles: nine along straight lines, or fourteen of the right leg of myo-sim (extra `mujoco`) at the same joint
+        moments.
 
     Returns
     -------
@@ -98,29 +104,35 @@ def simulate_trials(
         Each recording has ``simulated`` (plain static optimisation), ``emg`` (V) and ``activation`` (what the electrode
         is to show, the truth), all (time, muscle); ``angles`` (deg), ``moments`` (N m), ``moment_arms`` (m) and
         ``active_force`` (N), from which `muscle_problem` makes a `MuscleProblem`; ``markers`` (mm) and ``forces`` (on the
-        foot, as OpenSim reads them; `leg_opensim` writes both); events at the start of each cycle.
+        foot, as OpenSim reads them; `leg_opensim` writes both), not with myo-sim; events at the start of each cycle.
         ``info["truth"]`` says what was drawn.
 
     Raises
     ------
     OptionError
         If an option has a value that makes no sense.
+    MissingExtraError
+        If the muscles are to be those of myo-sim and it, or `mujoco`, is not installed.
     """
-    if n_trial < 1 or duration_s < 2 or movement not in MOVEMENTS or emg not in ("envelope", "raw"):
+    named = movement in MOVEMENTS and emg in ("envelope", "raw") and body in BODIES
+    if n_trial < 1 or duration_s < 2 or not named:
         raise OptionError(
-            f"there is no way to simulate {n_trial} trials of {duration_s:g} s, movement '{movement}', EMG '{emg}'.",
-            remedy="At least one trial of 2 s; movement 'cyclic' or 'irregular'; emg 'envelope' or 'raw'.",
+            f"there is no way to simulate {n_trial} trials of {duration_s:g} s, movement '{movement}', EMG '{emg}', body "
+            f"'{body}'.",
+            remedy="At least one trial of 2 s; movement 'cyclic' or 'irregular'; emg 'envelope' or 'raw'; body 'leg' or "
+            "'myo-sim'.",
         )
+    kind = BODIES[body]
     streams = np.random.SeedSequence(seed).spawn(1 + n_trial)
     of_person = np.random.default_rng(streams[0])
-    gain = of_person.uniform(*setting.gain, len(leg.NAMES))
+    gain = of_person.uniform(*setting.gain, len(kind.muscles))
     time = np.arange(round(duration_s * RATE_HZ)) / RATE_HZ
     recordings = []
     for k, stream in enumerate(streams[1:], 1):
-        trial = draw_trial(movement, setting.cadence_hz, setting.load_n, np.random.default_rng(stream))
+        trial = draw_trial(movement, setting.cadence_hz, setting.load_n, np.random.default_rng(stream), kind)
         recording = _record(trial, time, gain, emg, setting, stream)
         recordings.append(recording.replace(subject=f"simulated {seed}", movement=movement, repetition=str(k)))
-    return Study(recordings, name="leg")
+    return Study(recordings, name=body)
 
 
 def true_activation(trial: Trial, time: Float[np.ndarray, " time"], share: float) -> Float[np.ndarray, "time muscle"]:
@@ -129,14 +141,14 @@ def true_activation(trial: Trial, time: Float[np.ndarray, " time"], share: float
     plain = solve_static_optimization(problem).activations
     if share == 0:
         return plain.values
-    meant = plain.copy(data=np.clip(plain.values + share * plain.values @ opposition(), 0, 1))
+    meant = plain.copy(data=np.clip(plain.values + share * plain.values @ opposition(trial), 0, 1))
     return solve_static_optimization(problem, tracking=meant, tracking_weight=TRACKING).activations.values
 
 
-def opposition() -> Float[np.ndarray, "muscle muscle"]:
+def opposition(trial: Trial) -> Float[np.ndarray, "muscle muscle"]:
     """How far two muscles pull against each other: minus the cosine between their moment arms at rest, or 0."""
-    rest = np.array([leg.REST_RAD])
-    arms = leg.muscle_geometry(leg.Motion(rest, 0 * rest, 0 * rest))[1][0]
+    at_rest = dataclasses.replace(trial, sizes=0 * trial.sizes)
+    arms = at_rest.problem(np.zeros(1)).moment_arms[0]
     directions = arms / np.linalg.norm(arms, axis=0)
     return np.maximum(-directions.T @ directions, 0)
 
@@ -156,6 +168,7 @@ def _record(
     problem = dataclasses.replace(
         exact, torques=exact.torques + setting.torque_noise * exact.torques.std(axis=0) * noise
     )
+    simulated = solve_static_optimization(problem).activations
     activation = gain * _without_switching(trial, time + delay_s, share, setting.rise_s)
     distance = np.abs(np.subtract.outer(np.arange(gain.size), np.arange(gain.size)))
     activation = activation @ np.where(distance == 0, 1.0, setting.crosstalk**distance)
@@ -166,12 +179,12 @@ def _record(
         measured, rate_hz = FULL_VOLTS * np.maximum(activation + setting.emg_noise * noise, 0), RATE_HZ
     return Recording(
         {
-            "simulated": _of_muscles(solve_static_optimization(problem).activations.values, RATE_HZ, "1"),
-            "emg": _of_muscles(measured, rate_hz, "V").assign_attrs(stage=emg),
-            "activation": _of_muscles(activation, RATE_HZ, "1"),
-            "active_force": _of_muscles(problem.active_force, RATE_HZ, "N"),
-            **_of_joints(trial.motion(time), problem),
-            **_of_laboratory(trial, time),
+            "simulated": _of_muscles(simulated.values, trial.muscles, RATE_HZ, "1"),
+            "emg": _of_muscles(measured, trial.muscles, rate_hz, "V").assign_attrs(stage=emg),
+            "activation": _of_muscles(activation, trial.muscles, RATE_HZ, "1"),
+            "active_force": _of_muscles(problem.active_force, trial.muscles, RATE_HZ, "N"),
+            **_of_joints(trial.motion(time).angle * trial.turns, problem),
+            **({} if isinstance(trial, MyoSimTrial) else _of_laboratory(trial, time)),
         },
         events=make_events([(float(t), "cycle start", "right") for t in trial.cycle_starts(time[-1])]),
         source=Source(reader="simulate_trials"),
@@ -211,19 +224,19 @@ def _raw(
     return emg_of_activation(np.clip(finer, 0, 1), scenario, np.empty(0), streams, SNR_DB, RAW_HZ)[0]
 
 
-def _of_muscles(values: np.ndarray, rate_hz: float, units: str) -> xr.DataArray:
-    known = [recognise(name) for name in leg.NAMES]
-    signal = make_signal(values, ("time", "muscle"), {"muscle": leg.NAMES}, units=units, rate_hz=rate_hz)
+def _of_muscles(values: np.ndarray, muscles: Sequence[str], rate_hz: float, units: str) -> xr.DataArray:
+    known = [recognise(name) for name in muscles]
+    signal = make_signal(values, ("time", "muscle"), {"muscle": muscles}, units=units, rate_hz=rate_hz)
     return signal.assign_coords(name=("muscle", [k[0] for k in known]), side=("muscle", [k[1] for k in known]))
 
 
-def _of_joints(motion: leg.Motion, problem: MuscleProblem) -> dict[str, xr.DataArray]:
+def _of_joints(angle_rad: np.ndarray, problem: MuscleProblem) -> dict[str, xr.DataArray]:
     dims = ("time", "joint")
     joints: dict[str, Sequence[str]] = {"joint": leg.JOINTS}
-    labels = {**joints, "muscle": leg.NAMES}
+    labels = {**joints, "muscle": problem.muscles}
     arms = make_signal(problem.moment_arms, (*dims, "muscle"), labels, units="m", rate_hz=RATE_HZ)
     return {
-        "angles": make_signal(np.degrees(motion.angle), dims, joints, units="deg", rate_hz=RATE_HZ),
+        "angles": make_signal(np.degrees(angle_rad), dims, joints, units="deg", rate_hz=RATE_HZ),
         "moments": make_signal(problem.torques, dims, joints, units="N m", rate_hz=RATE_HZ),
         "moment_arms": arms,
     }
