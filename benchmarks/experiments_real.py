@@ -17,6 +17,7 @@ from pathlib import Path
 from rich.console import Console
 
 import myodrive as md
+from myodrive.cli import method_settings
 from myodrive.evaluation.experiments import run_experiment
 from myodrive.reporting.experiment_page import refuse_foreign_experiment, write_experiment
 from myodrive.safe_write import safe_write_text
@@ -91,15 +92,14 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--out", type=Path, help="folder of the report")
     given = parser.parse_args()
-    settings: dict[str, dict[str, object]] = {}
-    for method, option, value in (re.fullmatch(r"(.+?)\.(.+?)=(.+)", pair).groups() for pair in given.set):  # type: ignore[union-attr]
-        settings.setdefault(method, {})[option] = json.loads(value)
+    if given.out:
+        refuse_foreign_experiment(given.out)
     kind = given.target + ("-history" if given.history_s else "") + ("-unseen" if given.unseen else "")
     result = run_experiment(
         "decoding",
         list(SETS[given.recordings](given.data)),
         methods=given.methods.split(","),
-        settings=settings,
+        settings=method_settings(given.set),
         options={"target": given.target, "history_s": given.history_s},
         unseen=given.unseen,
         folder=given.folder / given.recordings / kind,
@@ -111,7 +111,6 @@ def main() -> None:
     if given.json:
         safe_write_text(given.json, result.to_json())
     if given.out:
-        refuse_foreign_experiment(given.out)
         print(f"report: {write_experiment(result, given.out)}")
 
 

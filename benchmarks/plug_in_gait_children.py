@@ -19,8 +19,8 @@ from myodrive.io.opensim_tables import read_storage
 ACTIVE = 0.1  # peak activation of the muscles that are compared
 
 
-def agreement(results: Path) -> tuple[float, int]:
-    """Median correlation over the active muscles of the leg that was simulated there, and how many they are."""
+def agreement(results: Path) -> tuple[float, str]:
+    """Median correlation over the active muscles of the leg that was simulated there; what else is to be said."""
     about = json.loads((results / "info.json").read_text(encoding="utf-8"))
     (movement,) = results.parents[1].glob(f"*/{results.name}.c3d")
     walk = md.read(movement)
@@ -28,14 +28,16 @@ def agreement(results: Path) -> tuple[float, int]:
     problem = md.mujoco_problem(
         md.from_plug_in_gait(walk), "legs", mass_kg=person["Bodymass"], height_m=person["Height"] / 1000
     )
-    ours = md.solve_static_optimization(problem).activations.sel(time=slice(*about["so_window"]))
+    solved = md.solve_static_optimization(problem)
+    ours = solved.activations.sel(time=slice(*about["so_window"]))
     theirs = next(iter(read_storage(results / "activation.sto").signals.values()))
     theirs = theirs.interp(time=ours.time)
     both = [m for m in map(str, ours.muscle.values) if m.endswith(f"_{about['side']}") and m in theirs.muscle.values]
     r = [
         np.corrcoef(ours.sel(muscle=m), theirs.sel(muscle=m))[0, 1] for m in both if theirs.sel(muscle=m).max() > ACTIVE
     ]
-    return float(np.nanmedian(r)), len(r)
+    left = f"largest share of a reserve {float(solved.reserve_share.max()):.1%}, {int(solved.saturated.sum())} at full activation"
+    return float(np.nanmedian(r)), f"over {len(r)} muscles; {left}"
 
 
 def main() -> None:
@@ -44,9 +46,9 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     found = []
     for about in sorted(parser.parse_args().data.glob("*/simulated/*/info.json")):
-        r, n = agreement(about.parent)
+        r, more = agreement(about.parent)
         found.append(r)
-        print(f"{about.parent.name}: median r {r:.2f} over {n} muscles", flush=True)
+        print(f"{about.parent.name}: median r {r:.2f} {more}", flush=True)
     print(f"{len(found)} trials: {min(found):.2f} to {max(found):.2f}, median {np.median(found):.2f}")
 
 

@@ -12,7 +12,6 @@ others add more noise than they tell. `--all-muscles` takes all of that leg.
 from __future__ import annotations
 
 import argparse
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +23,7 @@ from rich.console import Console
 from scipy.io import loadmat
 
 import myodrive as md
+from myodrive.cli import method_settings
 from myodrive.evaluation.refinement.experiments import run_refinement_experiment
 from myodrive.from_simulation.opensim import read_model
 from myodrive.recording import make_events, make_signal
@@ -211,15 +211,12 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--out", type=Path, help="folder of the report")
     given = parser.parse_args()
-    settings: dict[str, dict[str, object]] = {}
-    for method, option, value in (re.fullmatch(r"(.+?)\.(.+?)=(.+)", pair).groups() for pair in given.set):  # type: ignore[union-attr]
-        settings.setdefault(method, {})[option] = json.loads(value)
     recordings, pairs, experiment = SETS[given.recordings]
     found = run_refinement_experiment(
         experiment,
         [r for r in recordings(given.data, given.all_muscles) if r.subject not in given.without],
         pairs=pairs,
-        settings=settings,
+        settings=method_settings(given.set),
         folder=given.folder / given.recordings,
         progress=lambda what, done, total: print(f"{done} of {total}: {what}", flush=True),
     )

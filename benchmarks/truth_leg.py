@@ -12,9 +12,11 @@ import argparse
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from myodrive.cli import method_settings
 from myodrive.estimator import estimators, versions
 from myodrive.evaluation.machine import describe_machine
 from myodrive.evaluation.metrics import lag_s, r2
@@ -40,8 +42,8 @@ def as_emg(recording: Recording) -> Recording:
     return recording.with_signal("emg", clean)
 
 
-def by_estimator(method: str, study: Study) -> dict[str, list[float]]:
-    estimator = estimators("from_simulation")[method]().fit(Study(study.recordings[:N_TRAIN]))
+def by_estimator(method: str, settings: dict[str, Any], study: Study) -> dict[str, list[float]]:
+    estimator = estimators("from_simulation")[method](**settings).fit(Study(study.recordings[:N_TRAIN]))
     test = Study([as_emg(r) for r in study.recordings[N_TRAIN:]])
     estimates = [a.activation.values for a in estimator.estimate(test)]
     return score(estimates, [t.values for t in estimator.measured(test)])
@@ -98,15 +100,20 @@ def main() -> None:
     parser.add_argument("--methods", nargs="*", default=["simulated-as-is", "gain-offset", "gain-lag", "ridge-fir"])
     parser.add_argument("--movement", default="cyclic")
     parser.add_argument("--body", default="leg", help="whose muscles: leg or myo-sim")
+    parser.add_argument("--set", nargs="*", default=[], help="options of methods: stdr-net.window_s=4")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    settings = method_settings(options.set)
     rows = []
     for seed in options.seeds:
         study = simulate_trials(seed, N_TRIAL, movement=options.movement, body=options.body)
         filters = {"told": told(study), **{f"read off {s:g} s": read_off(study, s) for s in (1.0, 2.0, 4.0)}}
         for method in [*options.methods, *filters]:
             start = time.process_time()
-            row = changing_filter(study, filters[method]) if method in filters else by_estimator(method, study)
+            if method in filters:
+                row = changing_filter(study, filters[method])
+            else:
+                row = by_estimator(method, settings.get(method, {}), study)
             rows.append({"seed": seed, "method": method, "cpu_s": round(time.process_time() - start, 1), **row})
             mean, least = np.mean(row["r2"]), min(row["r2"])
             late = max(map(abs, row["lag_ms"]))
@@ -115,6 +122,7 @@ def main() -> None:
         about = {
             "movement": options.movement,
             "body": options.body,
+            "settings": settings,
             "machine": describe_machine(),
             "versions": versions(),
         }

@@ -143,7 +143,7 @@ def estimate(
     conditioning |= {"ecg": ecg} if ecg else {}
     conditioning |= {"ecg_muscles": ecg_muscle, "ecg": ecg or "template"} if ecg_muscle else {}
     conditioning |= {"relative_to": relative_to or "mvc"} if relative_to or mvc else {}
-    settings = _settings(set_ or [])
+    settings = method_settings(set_ or [])
     if minutes is not None:
         settings |= {name: {"minutes": minutes} | settings.get(name, {}) for name in LEARN_BY_MINUTES}
     conditioning |= settings.pop("conditioning", {})
@@ -292,7 +292,7 @@ def refine(
     folder = out or Path("myodrive-results") / "refined"
     options = {"model": model, "method": method, "pairs": _muscle_pairs(pair), "n_folds": folds}
     reading = _reading(emg, already, muscle, rate_hz, units)
-    _refine(files, reading, folder, format_ or [], open_, settings=_settings(set_ or []), **options)
+    _refine(files, reading, folder, format_ or [], open_, settings=method_settings(set_ or []), **options)
 
 
 @bench.command("truth")
@@ -320,7 +320,7 @@ def bench_truth(
             seeds=None if seeds is None else range(seeds),
             snr_db=snr_db,
             n_muscles=n_muscles,
-            settings=_settings(set_ or []),
+            settings=method_settings(set_ or []),
             folder=None if quick else folder,
             json_path=json_file,
             progress=step,
@@ -369,7 +369,7 @@ def experiment(
         return
     folder = out or Path("myodrive-results") / f"experiment-{name}"
     refuse_foreign_experiment(folder)
-    settings = _settings(set_ or [])
+    settings = method_settings(set_ or [])
     given = list(_study(files, _reading(emg, already, muscle, rate_hz, units))) if files else []
     if name in REFINEMENTS:
         _refuse_options(name, {"--method": method, "--unseen": unseen})
@@ -426,16 +426,10 @@ def _run(options: dict[str, Any], out: Path | None, summary: bool, open_: bool =
     folder = out or Path("myodrive-results") / stem_of(str(Path(job.files[0]).resolve()))
     refuse_foreign_folder(folder)
     unfinished = folder.with_name(f"{folder.name}.unfinished")
-    try:
-        with _progress() as step:
-            result = run_job(job, step, unfinished=unfinished)
-            step("report", 1, 1)
-            write_results(result, folder, summary=summary)
-    except KeyboardInterrupt:
-        print(
-            "myodrive: stopped; no results were written. The same command goes on with the training.", file=sys.stderr
-        )
-        raise typer.Exit(130) from None
+    with _stopping("with the training"), _progress() as step:
+        result = run_job(job, step, unfinished=unfinished)
+        step("report", 1, 1)
+        write_results(result, folder, summary=summary)
     shutil.rmtree(unfinished, ignore_errors=True)
     _tell(result, folder)
     if open_:
@@ -501,12 +495,12 @@ def _refinement_experiment(
 
 
 @contextmanager
-def _stopping() -> Iterator[None]:
-    """Ctrl-C says that what is finished is kept."""
+def _stopping(where: str = "where it was") -> Iterator[None]:
+    """Ctrl-C says that what is finished is kept, and where the same command goes on."""
     try:
         yield
     except KeyboardInterrupt:
-        print("myodrive: stopped; no results were written. The same command goes on where it was.", file=sys.stderr)
+        print(f"myodrive: stopped; no results were written. The same command goes on {where}.", file=sys.stderr)
         raise typer.Exit(130) from None
 
 
@@ -584,7 +578,7 @@ def _pairs(pairs: list[str] | None, flag: str, form: str, example: str) -> dict[
     return found
 
 
-def _settings(pairs: list[str]) -> dict[str, dict[str, Any]]:
+def method_settings(pairs: list[str]) -> dict[str, dict[str, Any]]:
     """`method.option=value` into {method: {option: value}}; a value is read as JSON where it can be."""
     from myodrive.errors import OptionError
 

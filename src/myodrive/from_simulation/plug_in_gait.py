@@ -10,7 +10,7 @@ import xarray as xr
 from myodrive.errors import OptionError, SignalError
 from myodrive.recording import Recording, gap_free_runs
 
-# The rotation of the hip is left out: the two models put it 20 to 30 degrees apart.
+# The rotation of the hip is left out: its zero hangs on where the markers of the thigh are.
 COORDINATES = {
     ("Hip", "x"): "hip_flexion",
     ("Hip", "y"): "hip_adduction",
@@ -26,7 +26,7 @@ def from_plug_in_gait(recording: Recording, mass_kg: float | None = None) -> Rec
 
     Hip flexion and adduction, knee flexion and ankle dorsiflexion of each side that has all of them. Plug-in Gait tells
     the moment that the body makes against the motion's sign and for each kg of body mass (Kadaba et al. 1990,
-    10.1002/jor.1100080310); here it is of the whole body and with the sign of the angle. Its hip flexion is 12 to 16
+    10.1002/jor.1100080310); here it is of the whole body and with the sign of the angle. Its hip flexion is some 12
     degrees more than OpenSim's, whose pelvis is level where the other's is tilted; that is left as it is. Of a recording
     with gaps the longest stretch without one is taken.
 
