@@ -27,6 +27,7 @@ from myodrive.cli import method_settings
 from myodrive.evaluation.refinement.experiments import run_refinement_experiment
 from myodrive.from_simulation.opensim import read_model
 from myodrive.recording import make_events, make_signal
+from myodrive.reporting.experiment_page import refuse_foreign_experiment
 from myodrive.reporting.refinement_page import write_findings
 from myodrive.safe_write import safe_write_text
 
@@ -211,6 +212,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--out", type=Path, help="folder of the report")
     given = parser.parse_args()
+    if given.out:
+        refuse_foreign_experiment(given.out)
     recordings, pairs, experiment = SETS[given.recordings]
     found = run_refinement_experiment(
         experiment,

@@ -120,3 +120,8 @@ def _flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def holds_other(folder: Path, own: str) -> bool:
+    """Whether there is something at the folder's place that is not an earlier result, known by its file `own`."""
+    return folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / own).is_file())

@@ -12,6 +12,9 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float
 
+CURVE_SPANS = {"active": (0.0, 2.0), "passive": (0.0, 2.0), "velocity": (-1.5, 1.5)}  # where curves are sampled
+CURVE_POINTS = 1001
+
 
 @dataclasses.dataclass(frozen=True)
 class Curve:

@@ -10,16 +10,12 @@ import numpy as np
 from jaxtyping import Float
 
 from myodrive.errors import SignalError
-from myodrive.from_simulation.hill_muscles import Curve, HillMuscles
+from myodrive.from_simulation.hill_muscles import CURVE_POINTS, CURVE_SPANS, Curve, HillMuscles
 from myodrive.from_simulation.muscle_paths import MusclePaths
 from myodrive.from_simulation.muscle_problem import MuscleProblem
-from myodrive.from_simulation.opensim import Model, read_model, run_opensim
+from myodrive.from_simulation.opensim import STARTING_S, Model, read_model, run_opensim
 from myodrive.from_simulation.path_fitting import fit_muscle_paths
-from myodrive.from_simulation.steps import LEAST_ARM_M, MUSCLE_RESERVE
-
-CURVES = {"active": (0.0, 2.0), "passive": (0.0, 2.0), "velocity": (-1.5, 1.5)}  # where they are sampled
-CURVE_POINTS = 1001
-_POSE_S = 0.2  # of time limit for each pose, see `steps`
+from myodrive.from_simulation.steps import DYNAMICS_S, LEAST_ARM_M, MUSCLE_RESERVE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,7 +112,7 @@ def fit_model_muscles(
         model.path,
         {"coordinates": [*ranges], "loads": ""},
         {"time": np.arange(poses) / 100, "value": values, "speed": still, "acceleration": still},
-        time_limit_s=60 + _POSE_S * poses,
+        time_limit_s=STARTING_S + DYNAMICS_S * poses,
     )
     names, muscles = sampled.answer["coordinates"], sampled.answer["muscles"]
     arms = sampled.arrays["moment_arms"]
@@ -133,7 +129,7 @@ def fit_model_muscles(
 
 
 def _read_hill_muscles(model: Model) -> HillMuscles:
-    ends = {name: [*span, CURVE_POINTS] for name, span in CURVES.items()}
+    ends = {name: [*span, CURVE_POINTS] for name, span in CURVE_SPANS.items()}
     read = run_opensim("millard_muscles", model.path, {"curves": ends}).arrays
-    curves = [Curve(*span, read[name]) for name, span in CURVES.items()]
+    curves = [Curve(*span, read[name]) for name, span in CURVE_SPANS.items()]
     return HillMuscles(*read["parameters"].T, *curves)

@@ -12,10 +12,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.interpolate import PchipInterpolator
 
-from myodrive.from_simulation.hill_muscles import Curve, HillMuscles
+from myodrive.from_simulation.hill_muscles import CURVE_POINTS, CURVE_SPANS, Curve, HillMuscles
 
-SPANS = {"active": (0.0, 2.0), "passive": (0.0, 2.0), "velocity": (-1.5, 1.5)}  # where the curves are sampled
-_POINTS = 1001
 _MUJOCO_POINTS = 201  # its curves are pieces of parabolas, and each point is a call
 _SPEED = 10.0  # optimal lengths per second
 _SHORTEST = 0.25  # optimal lengths: below, no curve gives force
@@ -43,9 +41,9 @@ def read_published() -> Published:
     table = tomllib.loads(resources.files(__package__).joinpath("mujoco_muscles.toml").read_text(encoding="utf-8"))
     curves = {}
     for name, curve in table["curves"].items():
-        start, end = SPANS[name]
+        start, end = CURVE_SPANS[name]
         given = np.linspace(start, end, len(curve["values"]))
-        curves[name] = PchipInterpolator(given, curve["values"])(np.linspace(start, end, _POINTS))
+        curves[name] = PchipInterpolator(given, curve["values"])(np.linspace(start, end, CURVE_POINTS))
     return Published({name: tuple(row) for name, row in table["legs"].items()}, curves)
 
 
@@ -66,7 +64,7 @@ def hill_muscles(model: Any, published: Published | None, longer: float = 1.0) -
         The person's size over the model's.
     """
     rows: list[tuple[float, ...]] = []
-    curves = {name: np.empty((model.nu, _POINTS)) for name in SPANS}
+    curves = {name: np.empty((model.nu, CURVE_POINTS)) for name in CURVE_SPANS}
     for i in range(model.nu):
         name = model.actuator(i).name.removesuffix("_r").removesuffix("_l")
         if published and name in published.architecture:
@@ -76,10 +74,10 @@ def hill_muscles(model: Any, published: Published | None, longer: float = 1.0) -
         else:
             row, own = _as_in_mujoco(model, i)
             rows.append(row)
-        for curve in SPANS:
+        for curve in CURVE_SPANS:
             curves[curve][i] = own[curve]
     force, fiber, tendon, pennation, speed = np.array(rows).T
-    sampled = (Curve(*span, curves[name]) for name, span in SPANS.items())
+    sampled = (Curve(*span, curves[name]) for name, span in CURVE_SPANS.items())
     return HillMuscles(force, fiber, tendon, pennation, speed, _SHORTEST * fiber, *sampled)
 
 
@@ -91,7 +89,7 @@ def _as_in_mujoco(model: Any, i: int) -> tuple[tuple[float, ...], dict[str, Floa
     gain, bias = model.actuator_gainprm[i, :9], model.actuator_biasprm[i, :9]
     fiber = (span[1] - span[0]) / (gain[1] - gain[0])
     tendon, speed = span[0] - gain[0] * fiber, gain[6]
-    points = {name: np.linspace(*ends, _MUJOCO_POINTS) for name, ends in SPANS.items()}
+    points = {name: np.linspace(*ends, _MUJOCO_POINTS) for name, ends in CURVE_SPANS.items()}
     force = -mujoco.mju_muscleGain(tendon + fiber, 0.0, span, strength, gain)
     lengths = {name: tendon + points[name] * fiber for name in ("active", "passive")}
     values = {
@@ -101,6 +99,6 @@ def _as_in_mujoco(model: Any, i: int) -> tuple[tuple[float, ...], dict[str, Floa
             mujoco.mju_muscleGain(tendon + fiber, v * fiber * speed, span, strength, gain) for v in points["velocity"]
         ],
     }
-    fine = {name: np.linspace(*ends, _POINTS) for name, ends in SPANS.items()}
+    fine = {name: np.linspace(*ends, CURVE_POINTS) for name, ends in CURVE_SPANS.items()}
     curves = {name: np.interp(fine[name], points[name], np.array(v)) / -force for name, v in values.items()}
     return (force, fiber, tendon, 0.0, speed), curves

@@ -10,7 +10,7 @@ from myodrive.errors import OptionError
 from myodrive.io.files import write
 from myodrive.io.opensim_tables import write_storage, write_trc
 from myodrive.recording import Recording
-from myodrive.safe_write import safe_write_folder, safe_write_text
+from myodrive.safe_write import holds_other, safe_write_folder, safe_write_text
 
 _TABLES = {  # signal: the suffix of its file; OpenSim calls motion and ground reactions .mot
     "angles": "mot", "forces": "mot", "moments": "sto", "muscle_lengths": "sto", "muscle_velocities": "sto",
@@ -60,7 +60,7 @@ def check_target(folder: str | Path, formats: Sequence[str] = ()) -> Path:
     if unknown:
         raise OptionError(f"there is no format '{unknown[0]}' here.", where="--format", remedy="It can be sto.")
     folder = Path(folder)
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / "simulated.nc").is_file()):
+    if holds_other(folder, "simulated.nc"):
         raise OptionError(
             "the folder holds something else, which would be replaced.", where=str(folder), remedy="Choose another."
         )

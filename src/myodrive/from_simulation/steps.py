@@ -26,7 +26,7 @@ OTHER_RESERVE = 100.0  # where none acts and something must
 LEAST_ARM_M = 1e-3
 FORCE_UNITS = {"rad": "N m", "m": "N", "": ""}  # of the generalised force, by the unit of the coordinate
 # Time limits: seconds a frame, about forty times what an idle core takes with 80 muscles, as the machine may be busy.
-_IK_S, _DYNAMICS_S, _OPTIMIZATION_S = 1.0, 0.2, 6.0
+_IK_S, DYNAMICS_S, _OPTIMIZATION_S = 1.0, 0.2, 6.0
 _FAILED = re.compile(r"could not find a solution|optimizer (failed|could not)|did not converge", re.IGNORECASE)
 
 
@@ -85,7 +85,7 @@ def body_places(model: Model, angles: xr.DataArray, bodies: Sequence[str]) -> xr
         model.path,
         {"coordinates": [str(j) for j in angles.joint.values], "bodies": list(bodies)},
         {"value": angles.values},
-        time_limit_s=STARTING_S + _DYNAMICS_S * time.size,
+        time_limit_s=STARTING_S + DYNAMICS_S * time.size,
     )
     return _over_bodies(done.arrays["places"], bodies, time)
 
@@ -120,7 +120,7 @@ def inverse_dynamics(
         model.path,
         {"coordinates": free, "loads": loads or ""},
         {"time": time, **motion},
-        time_limit_s=STARTING_S + _DYNAMICS_S * time.size,
+        time_limit_s=STARTING_S + DYNAMICS_S * time.size,
     )
     joints, muscles = done.answer["coordinates"], done.answer["muscles"]
     unit = {c.name: FORCE_UNITS[c.units] for c in model.coordinates}

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import base64
-import datetime
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from myodrive.errors import OptionError
-from myodrive.estimator import versions
 from myodrive.evaluation.experiments import ExperimentResult
 from myodrive.evaluation.experiments.contract import Panel
 from myodrive.evaluation.experiments.result import TRUTH, say
-from myodrive.reporting.page import Table, asset, colours
+from myodrive.reporting.page import Table, colours, fill_template
 from myodrive.reporting.svg import Dot, Line, dot_chart, line_chart
-from myodrive.safe_write import safe_write_folder, safe_write_text
+from myodrive.safe_write import holds_other, safe_write_folder, safe_write_text
 
 EFFECTS = {True: "with the effect", False: "without it", None: ""}
 REPORT, FINDINGS = "report.html", "result.json"
@@ -43,7 +39,7 @@ def write_experiment(result: ExperimentResult, folder: str | Path) -> Path:
 
 def refuse_foreign_experiment(folder: Path) -> None:
     """Raise `OptionError` where the results would replace what no earlier experiment wrote."""
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / FINDINGS).exists()):
+    if holds_other(folder, FINDINGS):
         raise OptionError(
             "is there already and holds something other than an earlier experiment.",
             where=str(folder),
@@ -54,15 +50,9 @@ def refuse_foreign_experiment(folder: Path) -> None:
 def render_experiment(result: ExperimentResult) -> str:
     """The page as text."""
     styles = {m: f"m{c}" for m, c in colours([m for m in result.methods if m != TRUTH]).items()} | {TRUTH: "truth"}
-    page = Environment(
-        loader=FunctionLoader(asset), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return page.get_template("experiment.html.j2").render(
+    return fill_template(
+        "experiment.html.j2",
         experiment=result.experiment,
-        made=datetime.datetime.now().astimezone().strftime("%d %B %Y, %H:%M %Z"),
-        versions=versions(),
-        style=Markup(asset("report.css")),
-        icon=base64.b64encode(asset("icon.svg").encode()).decode(),
         verdict=result.verdict,
         styles={m: s for m, s in styles.items() if m in result.methods},
         tables=[_scores(result), *([_differences(result)] if len(result.comparisons) else [])],

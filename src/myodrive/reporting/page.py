@@ -10,6 +10,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -116,19 +117,12 @@ def render(result: StudyResult) -> str:
         for i, (one, own) in enumerate(zip(result.recordings, cycles), start=1)
     ]
     paragraphs, references = words.methods_paragraphs(result, has_cycles=any(cycles))
-    page = Environment(
-        loader=FunctionLoader(asset), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    page.filters["file_name"] = lambda path: Path(path).name
-    page.globals.update(number=number, plural=plural, lights=words.LIGHTS)
-    return page.get_template("report.html.j2").render(
+    return fill_template(
+        "report.html.j2",
         result=result,
-        made=datetime.datetime.now().astimezone().strftime("%d %B %Y, %H:%M %Z"),
         versions=result.run.get("versions") or versions(),
         system=f"{platform.system()} {platform.machine()}",
-        style=Markup(asset("report.css")),
         script=Markup(asset("traces.js")),
-        icon=base64.b64encode(asset("icon.svg").encode()).decode(),
         short=words.in_short(result, [s.channels for s in sections]),
         sections=sections,
         muscles=_columns(sections),
@@ -148,6 +142,22 @@ def _without_folders(run: dict[str, object]) -> dict[str, object]:
     if not isinstance(options, dict):
         return run
     return {**run, "options": {**options, **{k: [Path(f).name for f in options.get(k, ())] for k in ("files", "mvc")}}}
+
+
+def fill_template(name: str, **content: Any) -> str:
+    """The page of a template: its own content, and what every page has."""
+    page = Environment(
+        loader=FunctionLoader(asset), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    page.filters["file_name"] = lambda path: Path(path).name
+    page.globals.update(number=number, plural=plural, lights=words.LIGHTS)
+    shared = {
+        "made": datetime.datetime.now().astimezone().strftime("%d %B %Y, %H:%M %Z"),
+        "versions": versions(),
+        "style": Markup(asset("report.css")),
+        "icon": base64.b64encode(asset("icon.svg").encode()).decode(),
+    }
+    return page.get_template(name).render({**shared, **content})
 
 
 def asset(name: str) -> str:

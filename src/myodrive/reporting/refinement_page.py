@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
-import datetime
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -13,21 +11,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from myodrive.errors import OptionError
-from myodrive.estimator import versions
 from myodrive.evaluation.refinement.experiments import RefinementFindings
 from myodrive.evaluation.refinement.job import RefineResult
 from myodrive.evaluation.refinement.result import AS_IS, MEASURES, NETWORK, REFINED, Comparison, Trace, title
 from myodrive.evaluation.truth_result import without_nan
 from myodrive.io import write
-from myodrive.reporting.page import Table, asset
+from myodrive.reporting.page import Table, fill_template
 from myodrive.reporting.results_folder import stem_of
 from myodrive.reporting.svg import Dot, Line, dot_chart, line_chart
 from myodrive.reporting.words import linked, number, plural
-from myodrive.safe_write import safe_write_folder, safe_write_text
+from myodrive.safe_write import holds_other, safe_write_folder, safe_write_text
 
 STYLES = {"measured": "truth", AS_IS: "raw", NETWORK: "m0", REFINED: "m1"}
 OTHER = "m7"  # colour of the methods that have none of their own
@@ -104,7 +100,7 @@ def check_refinement_folder(folder: str | Path, formats: Sequence[str] = ()) -> 
             f"there is no format '{unknown[0]}' here.", where="--format", remedy="It can be sto, csv or mat."
         )
     folder = Path(folder)
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / RUN).is_file()):
+    if holds_other(folder, RUN):
         raise OptionError(
             "is there already and holds something other than earlier results.",
             where=str(folder),
@@ -159,16 +155,10 @@ def _page(
     options: Mapping[str, Any],
     references: Sequence[str],
 ) -> str:
-    page = Environment(
-        loader=FunctionLoader(asset), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return page.get_template("refinement.html.j2").render(
+    return fill_template(
+        "refinement.html.j2",
         title=heading,
         lead=lead,
-        made=datetime.datetime.now().astimezone().strftime("%d %B %Y, %H:%M %Z"),
-        versions=versions(),
-        style=Markup(asset("report.css")),
-        icon=base64.b64encode(asset("icon.svg").encode()).decode(),
         verdict=verdict,
         parts=parts,
         methods=methods,

@@ -13,7 +13,7 @@ from myodrive.evaluation.result import StudyResult
 from myodrive.io import write
 from myodrive.recording import Recording
 from myodrive.reporting import write_report
-from myodrive.safe_write import safe_write_folder, safe_write_text
+from myodrive.safe_write import holds_other, safe_write_folder, safe_write_text
 
 
 def write_results(result: StudyResult, folder: Path, *, summary: bool = False) -> Path:
@@ -54,7 +54,7 @@ def refuse_foreign_folder(folder: Path) -> None:
             where=str(folder),
             remedy="Choose another folder with --out.",
         )
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / "run.json").exists()):
+    if holds_other(folder, "run.json"):
         raise OptionError(
             "is there already and holds something other than earlier results.",
             where=str(folder),

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import datetime
 import json
 from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
-from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from myodrive.estimator import versions
 from myodrive.from_simulation.findings import SATURATED
 from myodrive.from_simulation.results import inputs
 from myodrive.from_simulation.steps import muscle_joints
 from myodrive.recording import Recording
-from myodrive.reporting.page import Table, asset
+from myodrive.reporting.page import Table, fill_template
 from myodrive.reporting.svg import Dot, Line, dot_chart, line_chart
 from myodrive.reporting.words import linked, number
 
@@ -39,15 +35,9 @@ REFERENCES = (
 def render_simulation(recording: Recording) -> str:
     """The page as text, from a recording that `simulate` made."""
     said = recording.info["simulation"]
-    page = Environment(
-        loader=FunctionLoader(asset), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return page.get_template("simulation.html.j2").render(
+    return fill_template(
+        "simulation.html.j2",
         title=recording.label,
-        made=datetime.datetime.now().astimezone().strftime("%d %B %Y, %H:%M %Z"),
-        versions=versions(),
-        style=Markup(asset("report.css")),
-        icon=base64.b64encode(asset("icon.svg").encode()).decode(),
         lead=_lead(recording),
         findings=sorted(said["findings"], key=lambda f: f["good"]),
         inputs=inputs(recording),

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from myodrive.from_simulation.muscle_problem import MuscleProblem
+from myodrive.from_simulation.steps import MUSCLE_RESERVE
 from myodrive.truth import leg
 
 MOVEMENTS = {"cyclic": (1.0, 2.0, 0.37), "irregular": (1.0, 1.62, 0.37)}  # frequencies of the parts over the cadence
@@ -16,7 +17,6 @@ PART_SIZES = (1.0, 0.15, 0.3)
 JOINT_SIZES_RAD = np.array([0.25, 0.35, 0.20])
 MAIN_PHASES_RAD = np.array([0.0, -1.0, 1.5])  # of the first part
 BRAKE_M_S = 0.2  # speed at which the brake has most of its force
-RESERVE = 1.0  # N m for one unit of control, as in `simulate.muscle_problem`
 
 Range = tuple[float, float]
 
@@ -70,7 +70,7 @@ class Trial:
             torques=leg.joint_torques(motion, self.load(motion)),
             moment_arms=arms,
             active_force=leg.hill_muscles().forces(lengths, speeds)[0],
-            reserves=np.full(len(leg.JOINTS), RESERVE),
+            reserves=np.full(len(leg.JOINTS), MUSCLE_RESERVE),
         )
 
 

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from myodrive.from_simulation.mujoco_model import MujocoModel, load_mujoco_model
 from myodrive.from_simulation.mujoco_problem import evaluate_motion, with_followers
 from myodrive.from_simulation.muscle_problem import MuscleProblem
+from myodrive.from_simulation.steps import MUSCLE_RESERVE
 from myodrive.truth import leg
 from myodrive.truth.leg_movement import Trial
 
@@ -49,7 +50,7 @@ class MyoSimTrial(Trial):
         MissingExtraError
             If `mujoco` or `myo-sim` is not installed.
         """
-        legs, moved, planar = _legs(), self.motion(time), super().problem(time)
+        legs, moved = _legs(), self.motion(time)
         known = {"value": moved.angle, "speed": moved.speed, "acceleration": moved.acceleration}
         motion = with_followers(legs, leg.JOINTS, {name: values * self.turns for name, values in known.items()})
         found = evaluate_motion(legs, leg.JOINTS, motion, [], time)
@@ -58,10 +59,10 @@ class MyoSimTrial(Trial):
             muscles=self.muscles,
             coordinates=leg.JOINTS,
             time=time,
-            torques=planar.torques * self.turns,
+            torques=leg.joint_torques(moved, self.load(moved)) * self.turns,
             moment_arms=found["arms"][..., chosen],
             active_force=found["active_force"][:, chosen],
-            reserves=planar.reserves,
+            reserves=np.full(len(leg.JOINTS), MUSCLE_RESERVE),
         )
 
 
