@@ -56,8 +56,8 @@ class PairedConfig(EstimatorConfig):
 class PairedEstimator(Estimator):
     """Base of the estimators that learn from pairs of an input signal and EMG.
 
-    A subclass is one file: `Config`, `method`, the `signals` it reads, `_fit` and `_estimate`. Here are the common clock,
-    the target (EMG through the usual chain, its zero-phase envelope, divided by the 95th percentile of all training
+    A subclass is one file: `Config`, `method`, the `signals` it reads, `_fit_stretches` and `_estimate_stretch`. Here are
+    the common clock, the target (EMG through the usual chain, its envelope, divided by the 95th percentile of all training
     trials of that subject), the folds, and the bookkeeping of results.
     """
 
@@ -101,7 +101,9 @@ class PairedEstimator(Estimator):
             )
             for subject in study.subjects
         }
-        stretches = [s for i, recording in enumerate(study) for s in self._stretches(recording, self._group(study, i))]
+        stretches = [
+            s for i, (r, e) in enumerate(zip(study, envelopes)) for s in self._stretches(r, e, self._group(study, i))
+        ]
         if not any(np.isfinite(s.targets).any() for s in stretches):
             raise SignalError(
                 f"nowhere are {' and '.join(self.signals)} and EMG there at the same time.",
@@ -264,9 +266,8 @@ class PairedEstimator(Estimator):
             )
         return clock, found
 
-    def _stretches(self, recording: Recording, group: str) -> list[Stretch]:
+    def _stretches(self, recording: Recording, envelope: xr.DataArray, group: str) -> list[Stretch]:
         """The stretches of a recording, with their targets."""
-        envelope = self._envelope(recording)
         scaled = _scaled(envelope, self.normalisations_[recording.subject])
         return [
             dataclasses.replace(s, group=group, targets=to_clock(scaled, envelope.time.values, s.time))

@@ -204,7 +204,11 @@ def test_folds_hold_out_subjects_where_there_are_three_trials_of_one_subject_and
 
     def folds(data: Study) -> list[str]:
         estimator = GainOffset().fit(data)
-        stretches = [s for i, r in enumerate(data) for s in estimator._stretches(r, estimator._group(data, i))]
+        stretches = [
+            s
+            for i, r in enumerate(data)
+            for s in estimator._stretches(r, estimator._envelope(r), estimator._group(data, i))
+        ]
         found = make_folds(stretches, 3)
         assert all(not (a & b).any() for f in found for a, b in zip(f.train, f.test))
         return [f.held_out for f in found]

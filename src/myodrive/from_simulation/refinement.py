@@ -21,7 +21,7 @@ from myodrive.from_simulation.corrections import (
 )
 from myodrive.from_simulation.stdrnet import STDRNet
 from myodrive.learning.linear import mean_curve
-from myodrive.paired import Hidden, PairedEstimator, Stretch, make_folds
+from myodrive.paired import Hidden, PairedConfig, PairedEstimator, Stretch, make_folds
 
 # From the simplest on: of two that err alike the simpler one is taken.
 CANDIDATES: dict[str, type[PairedEstimator]] = {
@@ -149,7 +149,7 @@ class Refinement(PairedEstimator):
 
     def _make(self) -> list[PairedEstimator]:
         wanted = {AS_IS, *self.config.candidates}
-        shared = {name: getattr(self.config, name) for name in ("conditioning", "rate_hz", "cutoff_hz", "cycle_event")}
+        shared = {name: getattr(self.config, name) for name in PairedConfig.model_fields}
         made = []
         for name, cls in CANDIDATES.items():
             if name in wanted:
@@ -186,7 +186,7 @@ class Refinement(PairedEstimator):
         return Context(left=np.inf, right=np.inf)
 
     def methods_text(self) -> str:
-        others = ", ".join(n for n in (c.method for c in self._make()))
+        others = ", ".join(c.method for c in self._make())
         return (
             f"For each muscle the correction of simulated activity with the least error on {self.config.n_folds} held-out "
             f"folds of the training data was chosen among {others}, provided that there it was better than the simulation as "

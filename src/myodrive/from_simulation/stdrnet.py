@@ -104,12 +104,15 @@ class STDRNet(Correction):
         self.gains_ = np.stack([self._past(some) for some in taught])
         self.networks_ = []
         left = np.full((3, *wanted.shape), np.nan)  # of held-out samples: what goes past, the network's mean and scale
-        for k, (fold, key) in enumerate(zip(folds, keys)):
+        held = [np.concatenate(fold.test) for fold in folds]
+        for k, (fold, test, key) in enumerate(zip(folds, held, keys)):
             rest = [dataclasses.replace(s, targets=s.targets - self.level_[k]) for s in stretches]
             self.networks_.append(self._learned(rest, fold, key))
-            test = np.concatenate(fold.test)
-            left[:, test] = np.concatenate([self._parts(k, s) for s in stretches], axis=1)[:, test]
-        held = [np.concatenate(fold.test) for fold in folds]
+            parts = [
+                self._parts(k, s) if own.any() else np.full((3, *s.targets.shape), np.nan)
+                for s, own in zip(stretches, fold.test)
+            ]
+            left[:, test] = np.concatenate(parts, axis=1)[:, test]
         self.share_ = _shares(wanted - left[0], left[1] - left[0], held)
         mean = left[0] + self.share_ * (left[1] - left[0])
         self.conformal_ = _calibrated(np.abs(wanted - mean) / left[2], self.config.interval_level)

@@ -68,9 +68,12 @@ def hold_at_lag(features: Float[np.ndarray, "time *rest"], lag: int) -> Float[np
     return features[np.clip(np.arange(len(features)) - lag, 0, len(features) - 1)]
 
 
-def lagged(features: Float[np.ndarray, "time feature"], lags: Sequence[int]) -> Float[np.ndarray, "time tap"]:
-    """The features at each of several lags in samples, side by side: the taps of a filter. Ends are held."""
-    return np.concatenate([hold_at_lag(features, lag) for lag in lags], axis=1)
+def lagged(
+    features: Float[np.ndarray, "time feature"], lags: Sequence[int], *, hold: bool = True
+) -> Float[np.ndarray, "time tap"]:
+    """The features at each of several lags in samples, side by side: the taps of a filter. Ends are held, or NaN."""
+    moved = hold_at_lag if hold else at_lag
+    return np.concatenate([moved(features, lag) for lag in lags], axis=1)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -25,8 +25,8 @@ from myodrive.evaluation.experiments.layout import (
     also_smoothed,
     complete,
     lay_out,
-    mean_of_known,
 )
+from myodrive.learning.linear import mean_curve
 from myodrive.recording import Recording, sampling_rate
 from myodrive.truth import simulate_for_analysis
 
@@ -81,7 +81,7 @@ class CorticalExperiment:
             p=p,
             measures={
                 "r2": value,
-                "r2_from_spikes": float(mean_of_known(published.r2)),
+                "r2_from_spikes": float(mean_curve(published.r2)),
                 "lag_s": -float(np.median(found.lag_s)),
             },
             curves=[Curve(self.panels[0].title, (-found.lags_s[::-1]).tolist(), curve.tolist())],

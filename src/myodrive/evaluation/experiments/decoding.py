@@ -24,10 +24,9 @@ from myodrive.evaluation.experiments.layout import (
     also_smoothed,
     complete,
     lay_out,
-    mean_of_known,
     same_channels,
 )
-from myodrive.learning.linear import at_lag
+from myodrive.learning.linear import lagged, mean_curve
 from myodrive.recording import Recording
 from myodrive.truth import simulate_for_analysis
 
@@ -98,10 +97,10 @@ class DecodingExperiment:
             found=p <= ALPHA and value > 0,
             p=p,
             measures={
-                "residual_r2": float(mean_of_known(found.residual_r2)),
-                "r2": float(mean_of_known(found.r2)),
-                "r": float(mean_of_known(found.r)),
-                "event_mean_r2": float(mean_of_known(found.event_mean_r2)),
+                "residual_r2": float(mean_curve(found.residual_r2)),
+                "r2": float(mean_curve(found.r2)),
+                "r": float(mean_curve(found.r)),
+                "event_mean_r2": float(mean_curve(found.event_mean_r2)),
                 "lag_s": float(np.median(found.lag_s)),
             },
             curves=[Curve(self.panels[0].title, found.lags_s.tolist(), found.lag_curve.mean(axis=1).tolist())],
@@ -117,7 +116,7 @@ class DecodingExperiment:
 def _surroundings(features: Float[np.ndarray, "time muscle"], history_s: float) -> Float[np.ndarray, "time feature"]:
     """The features at instants `HISTORY_STEP_S` apart, to both sides of each."""
     n, step = int(history_s / HISTORY_STEP_S), round(HISTORY_STEP_S * RATE_HZ)
-    return np.hstack([at_lag(features, i * step) for i in range(-n, n + 1)])
+    return lagged(features, range(-n * step, n * step + 1, step), hold=False)
 
 
 EXPERIMENT = DecodingExperiment()

@@ -24,10 +24,10 @@ from myodrive.evaluation.experiments.layout import (
     chance,
     complete,
     lay_out,
-    mean_of_known,
     rectified_emg,
     same_channels,
 )
+from myodrive.learning.linear import mean_curve
 from myodrive.recording import Recording
 from myodrive.truth import simulate_for_analysis
 
@@ -97,7 +97,7 @@ class ForceCoherenceExperiment:
                 "coherence": float(found[peak]),
                 "level_95": float(level[peak]),
                 "peak_hz": float(hz[peak]),
-                "r": float(mean_of_known(tracked.r)),
+                "r": float(mean_curve(tracked.r)),
             },
             curves=[Curve(self.panels[0].title, hz.tolist(), found.tolist(), level.tolist())],
         )

@@ -17,6 +17,7 @@ from myodrive.errors import SignalError
 from myodrive.evaluation.decoding import Decoding
 from myodrive.evaluation.references import Cycles, one_label
 from myodrive.evaluation.scores import decodable_channels
+from myodrive.learning.linear import mean_curve
 from myodrive.recording import Recording
 
 
@@ -163,8 +164,8 @@ def against_chance(
     found = decode(target)
     copies = decode(shifted_copies(target, usable, n_copies, least, np.random.default_rng(0)))
     measure = "residual_r2" if np.isfinite(found.residual_r2).any() else "r2"
-    value = float(mean_of_known(getattr(found, measure)))
-    return found, value, chance(value, mean_of_known(getattr(copies, measure).reshape(n_copies, -1)))
+    value = float(mean_curve(getattr(found, measure)))
+    return found, value, chance(value, mean_curve(getattr(copies, measure).reshape(n_copies, -1).T))
 
 
 def chance(value: float, surrogates: Float[np.ndarray, " surrogate"]) -> float:
@@ -172,10 +173,3 @@ def chance(value: float, surrogates: Float[np.ndarray, " surrogate"]) -> float:
     if not np.isfinite(value):
         return 1.0
     return float((1 + np.sum(~(surrogates < value))) / (1 + surrogates.size))
-
-
-def mean_of_known(values: Float[np.ndarray, "..."], axis: int = -1) -> np.ndarray:
-    """The mean of what is finite; NaN where nothing is."""
-    known = np.isfinite(values)
-    n = known.sum(axis=axis)
-    return np.where(n > 0, np.where(known, values, 0.0).sum(axis=axis) / np.maximum(n, 1), np.nan)

@@ -20,7 +20,7 @@ from myodrive.evaluation.refinement.folds import HeldOutFold, Span
 from myodrive.evaluation.refinement.pairing import Pairs
 from myodrive.evaluation.refinement.result import MEASURES, Comparison, Trace
 from myodrive.evaluation.truth_result import without_nan
-from myodrive.from_simulation.corrections import CorrectionConfig, WarpedMean, _cycles
+from myodrive.from_simulation.corrections import CorrectionConfig, WarpedMean, _cycles, lags_within
 from myodrive.from_simulation.refinement import AS_IS, Refinement
 from myodrive.from_simulation.stdrnet import KinematicsRNN, STDRNet
 from myodrive.learning.linear import at_lag
@@ -147,8 +147,7 @@ def best_lag(
 
     The estimate may go on beyond the truth's span, so that a block keeps its samples at every lag.
     """
-    furthest = round(MAX_LAG_S * rate_hz)
-    late = np.array(sorted(range(-furthest, furthest + 1), key=abs))
+    late = np.array(lags_within(MAX_LAG_S, rate_hz))
     r = np.stack([pearson_r(at_lag(estimate, -int(k)), truth) for k in late])
     known = np.isfinite(r).any(axis=0)
     best = np.where(np.isfinite(r), r, -np.inf).argmax(axis=0)
