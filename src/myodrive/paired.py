@@ -39,6 +39,8 @@ class Stretch:
     targets: Float[np.ndarray, "time muscle"]  # normalised envelopes; NaN where not measured
     group: str  # what is held out together: a subject, or a trial where there is one subject
     starts: Float[np.ndarray, " start"]  # of the cycles in it, seconds
+    subject: str = ""
+    movement: str = ""
 
     def hiding(self, hidden: Bool[np.ndarray, " time"]) -> Stretch:
         """The same without the targets of some samples."""
@@ -90,7 +92,7 @@ class PairedEstimator(Estimator):
                 f"{type(self).__name__} does not take maximum contractions.",
                 remedy='Use relative_to="q95" or "task_maximum": each subject\'s own trials give the scale.',
             )
-        study = _as_study(data)
+        study = self._all_inputs(_as_study(data))
         self.channels_ = {name: _labels(study[0][name]) for name in self.signals}
         envelopes = [self._envelope(recording) for recording in study]
         self.muscles_ = [str(m) for m in envelopes[0].muscle.values]
@@ -126,7 +128,7 @@ class PairedEstimator(Estimator):
         self._check_fitted()
         if isinstance(data, Study):
             return [self.estimate(recording) for recording in data]
-        recording = _as_study(data)[0]
+        recording = self._with_inputs(_as_study(data)[0])
         clock, stretches = self._inputs(recording)
         shape = (clock.size, len(self.muscles_))
         mean, lower, upper = (np.full(shape, np.nan) for _ in range(3))
@@ -167,7 +169,7 @@ class PairedEstimator(Estimator):
         DataArray (time, muscle), or a list of them for a Study
         """
         self._check_fitted()
-        study = _as_study(data)
+        study = self._all_inputs(_as_study(data))
         envelopes = [self._envelope(recording) for recording in study]
         self._check_muscles(envelopes)
         found = []
@@ -181,6 +183,10 @@ class PairedEstimator(Estimator):
         return found if isinstance(data, Study) else found[0]
 
     # -- what a subclass writes --------------------------------------------------------------------------------------
+
+    def _with_inputs(self, recording: Recording) -> Recording:
+        """The recording with every signal that is read: a route that derives its own adds them here."""
+        return recording
 
     def _fit_stretches(self, stretches: list[Stretch]) -> None:
         """Learn from stretches, whose targets are NaN where nothing was measured."""
@@ -201,6 +207,9 @@ class PairedEstimator(Estimator):
         return found
 
     # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _all_inputs(self, study: Study) -> Study:
+        return Study([self._with_inputs(recording) for recording in study], study.name)
 
     def _reading_as(self: Own, other: PairedEstimator) -> Own:
         """Itself, with the channels, muscles and scales of another."""
@@ -258,7 +267,8 @@ class PairedEstimator(Estimator):
             time = clock[run]
             inside = starts[(starts >= time[0]) & (starts <= time[-1])]
             unknown = np.full((time.size, len(self.muscles_)), np.nan)
-            found.append((run, Stretch(time, values[run], unknown, "", inside)))
+            who = {"subject": recording.subject, "movement": recording.movement}
+            found.append((run, Stretch(time, values[run], unknown, "", inside, **who)))
         if not found:
             raise SignalError(
                 f"{' and '.join(self.signals)} are nowhere known together for {MIN_STRETCH_S:g} s.",

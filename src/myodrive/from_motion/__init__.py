@@ -1,0 +1,1 @@
+"""From movement alone to muscle activity."""
