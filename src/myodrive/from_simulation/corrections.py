@@ -7,7 +7,6 @@ no EMG.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
@@ -16,12 +15,12 @@ from pydantic import Field
 
 from myodrive.estimator import Context, Estimate
 from myodrive.from_simulation.time_warping import warp
+from myodrive.learning.curves import PHASES, cycle_spans, stretched
 from myodrive.learning.linear import GainLag, LinearMap, fit_gain_lag, fit_ridge_by_folds, lagged, mean_curve
 from myodrive.paired import PairedConfig, PairedEstimator, Stretch, make_folds
 
 PENALTIES = tuple(10.0 ** np.arange(-4.0, 2.6, 0.5))  # of standardised features, per sample
 N_FOLDS = 5  # in which the penalty is chosen
-PHASES = 101  # of a template: one for each per cent of the cycle
 
 
 class CorrectionConfig(PairedConfig):
@@ -158,16 +157,8 @@ class RidgeFIR(PairedEstimator):
         taps = [self._taps(s) for s in stretches]
         features, target = np.concatenate(taps), np.concatenate([s.targets for s in stretches])
         folds = [(np.concatenate(f.train), np.concatenate(f.test)) for f in make_folds(stretches, N_FOLDS)]
-        self.weights_ = np.full((1 + features.shape[1], target.shape[1]), np.nan)
-        self.penalty_ = np.full(target.shape[1], np.nan)
-        patterns, which = np.unique(np.isfinite(target), axis=1, return_inverse=True)
-        for pattern, known in enumerate(patterns.T):  # muscles that were measured at the same times are fitted together
-            muscles = np.flatnonzero(which.ravel() == pattern)
-            if known.any():
-                inner = [(train[known], test[known]) for train, test in folds]
-                some = target[np.ix_(known, muscles)]
-                fitted, self.penalty_[muscles] = fit_ridge_by_folds(features[known], some, inner, PENALTIES)
-                self.weights_[:, muscles] = np.vstack([fitted.intercept, fitted.weights])
+        fitted, self.penalty_ = fit_ridge_by_folds(features, target, folds, PENALTIES)
+        self.weights_ = np.vstack([fitted.intercept, fitted.weights])
 
     def _estimate_stretch(self, stretch: Stretch) -> Estimate:
         fitted = LinearMap(self.weights_[1:], self.weights_[0])
@@ -207,16 +198,16 @@ class WarpedMean(PairedEstimator):
         inputs = np.concatenate([s.inputs for s in stretches])
         self.centre_, spread = inputs.mean(axis=0), inputs.std(axis=0)
         self.spread_ = np.where(spread > 0, spread, 1.0)
-        whole = [(s, a, b) for s in stretches for a, b, kind in _cycles(s) if kind == "whole"]
+        whole = [(s, a, b) for s in stretches for a, b, kind in cycle_spans(s.time, s.starts) if kind == "whole"]
         whole = whole or [(s, 0, len(s.time)) for s in stretches]
         self.template_ = mean_curve(
-            np.stack([_stretched((s.inputs[a:b] - self.centre_) / self.spread_) for s, a, b in whole])
+            np.stack([stretched((s.inputs[a:b] - self.centre_) / self.spread_) for s, a, b in whole])
         )
-        self.envelope_ = mean_curve(np.stack([_stretched(s.targets[a:b]) for s, a, b in whole]))
+        self.envelope_ = mean_curve(np.stack([stretched(s.targets[a:b]) for s, a, b in whole]))
 
     def _estimate_stretch(self, stretch: Stretch) -> Estimate:
         mean = np.full(stretch.targets.shape, np.nan)
-        for a, b, kind in _cycles(stretch):
+        for a, b, kind in cycle_spans(stretch.time, stretch.starts):
             scaled = (stretch.inputs[a:b] - self.centre_) / self.spread_
             phase = warp(self.template_, scaled, open_start=kind == "last part", open_end=kind == "first part")
             for i, envelope in enumerate(self.envelope_.T):
@@ -261,22 +252,3 @@ def apply_gains(
         if np.isfinite(gain):
             result[:, i] = GainLag(gain, offset, int(lag)).predict(own[:, i])
     return result
-
-
-def _cycles(stretch: Stretch) -> list[tuple[int, int, str]]:
-    """First and last + 1 sample of each cycle, and whether it is whole or a part: what the recording begins or ends in."""
-    edges = np.searchsorted(stretch.time, stretch.starts - 1e-9).tolist()
-    if not edges:
-        return [(0, stretch.time.size, "whole")]
-    cycles = [(0, edges[0], "last part"), *((a, b, "whole") for a, b in pairwise(edges))]
-    cycles.append((edges[-1], stretch.time.size, "first part"))
-    return [c for c in cycles if c[1] > c[0]]
-
-
-def _stretched(values: Float[np.ndarray, "time column"]) -> Float[np.ndarray, "phase column"]:
-    """A cycle at `PHASES` even phases; NaN near a missing sample."""
-    place = np.linspace(0, len(values) - 1, PHASES)
-    before = np.floor(place).astype(int)
-    after = np.minimum(before + 1, len(values) - 1)
-    share = (place - before)[:, None]
-    return (1 - share) * values[before] + share * values[after]

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,6 +19,67 @@ class LinearMap:
     def predict(self, features: Float[np.ndarray, "time feature"]) -> Float[np.ndarray, "time target"]:
         """NaN where a feature is missing."""
         return features @ self.weights + self.intercept
+
+
+@dataclasses.dataclass(frozen=True)
+class Moments:
+    """The sums over samples that ridge regression needs, so that data need not be in memory at once.
+
+    What is far from zero compared to its spread loses digits: take a constant near the mean off first.
+    """
+
+    n: int
+    features: Float[np.ndarray, " feature"]
+    target: Float[np.ndarray, " target"]
+    products: Float[np.ndarray, "feature feature"]
+    cross: Float[np.ndarray, "feature target"]
+    squares: Float[np.ndarray, " target"]
+
+    @classmethod
+    def of(cls, features: Float[np.ndarray, "time feature"], target: Float[np.ndarray, "time target"]) -> Moments:
+        """Of finite samples."""
+        return cls(
+            len(features),
+            features.sum(axis=0),
+            target.sum(axis=0),
+            features.T @ features,
+            features.T @ target,
+            (target**2).sum(axis=0),
+        )
+
+    def __add__(self, other: Moments) -> Moments:
+        return Moments(*(getattr(self, f.name) + getattr(other, f.name) for f in dataclasses.fields(self)))
+
+    def __sub__(self, other: Moments) -> Moments:
+        return Moments(*(getattr(self, f.name) - getattr(other, f.name) for f in dataclasses.fields(self)))
+
+    def of_features(self, chosen: Int[np.ndarray, " chosen"]) -> Moments:
+        """Of some of the features alone."""
+        products = self.products[np.ix_(chosen, chosen)]
+        return dataclasses.replace(self, features=self.features[chosen], products=products, cross=self.cross[chosen])
+
+    def squared_error(self, fitted: LinearMap) -> Float[np.ndarray, " target"]:
+        """The sum of (target − intercept − features · weights)² of each target."""
+        w, a = fitted.weights, fitted.intercept
+        explained = (w * (self.products @ w)).sum(axis=0) + 2 * a * (w.T @ self.features) + self.n * a**2
+        return self.squares - 2 * ((w * self.cross).sum(axis=0) + a * self.target) + explained
+
+
+def solve_ridge(moments: Moments, penalties: Sequence[float]) -> list[LinearMap]:
+    """Ridge regression from its sums, one map for each penalty; see `fit_ridge`."""
+    n, mean, level = moments.n, moments.features / moments.n, moments.target / moments.n
+    covariance = moments.products / n - np.outer(mean, mean)
+    scale = np.sqrt(np.maximum(np.diag(covariance), 0.0))
+    varies = scale > 1e-7 * np.sqrt(np.diag(moments.products) / n)  # below, rounding of the sums is what varies
+    scale = np.where(varies, scale, np.inf)
+    values, vectors = np.linalg.eigh(covariance / np.outer(scale, scale))
+    turned = vectors.T @ ((moments.cross / n - np.outer(mean, level)) / scale[:, None])
+    maps = []
+    for penalty in penalties:
+        shrunk = np.maximum(values, 0.0)[:, None] + max(penalty, 1e-12)
+        weights = (vectors @ (turned / shrunk)) / scale[:, None]
+        maps.append(LinearMap(weights, level - mean @ weights))
+    return maps
 
 
 def fit_ridge(
@@ -40,18 +101,9 @@ def fit_ridge(
         Not negative; one eigendecomposition serves them all.
     """
     mean, level = features.mean(axis=0), target.mean(axis=0)
-    scale = features.std(axis=0)
-    varies = scale > 1e-12 * (np.abs(mean) + 1e-300)
-    scale = np.where(varies, scale, 1.0)
-    z = (features - mean) / scale * varies
-    values, vectors = np.linalg.eigh(z.T @ z / len(z))
-    turned = vectors.T @ (z.T @ (target - level)) / len(z)
-    maps = []
-    for penalty in penalties:
-        shrunk = np.maximum(values, 0.0)[:, None] + max(penalty, 1e-12)
-        weights = (vectors @ (turned / shrunk)) * (varies / scale)[:, None]
-        maps.append(LinearMap(weights, level - mean @ weights))
-    return maps
+    varies = features.std(axis=0) > 1e-12 * (np.abs(mean) + 1e-300)
+    found = solve_ridge(Moments.of((features - mean) * varies, target - level), penalties)
+    return [LinearMap(m.weights, level + m.intercept - mean @ m.weights) for m in found]
 
 
 def at_lag(features: Float[np.ndarray, "time *rest"], lag: int) -> Float[np.ndarray, "time *rest"]:
@@ -122,23 +174,51 @@ def fit_ridge_by_folds(
 
     Parameters
     ----------
-    features, target : array
+    features : array
         Finite throughout.
+    target : array
+        NaN where not measured; the map of a target that never was is NaN.
     folds : sequence of (train, test)
         Which samples to learn from and which to score on; a fold without either does not count.
     penalties : sequence of float
         See `fit_ridge`. Without a usable fold the middle one is taken.
     """
-    error = np.zeros((len(penalties), target.shape[1]))
-    for train, test in folds:
-        if train.sum() > 2 and test.any():
-            for i, fitted in enumerate(fit_ridge(features[train], target[train], penalties)):
-                error[i] += np.sum((fitted.predict(features[test]) - target[test]) ** 2, axis=0)
-    best = error.argmin(axis=0) if error.any() else np.full(target.shape[1], len(penalties) // 2)
-    maps = fit_ridge(features, target, penalties)
+    weights = np.full((features.shape[1], target.shape[1]), np.nan)
+    intercept, chosen = np.full((2, target.shape[1]), np.nan)
+    for known, columns in measured_together(target):
+        some = target[np.ix_(known, columns)]
+        inner = [(train[known], test[known]) for train, test in folds]
+        error = np.zeros((len(penalties), columns.size))
+        for train, test in inner:
+            if train.sum() > 2 and test.any():
+                for i, fitted in enumerate(fit_ridge(features[known][train], some[train], penalties)):
+                    error[i] += np.sum((fitted.predict(features[known][test]) - some[test]) ** 2, axis=0)
+        best = least(error)
+        fitted = take_best(fit_ridge(features[known], some, penalties), best)
+        weights[:, columns], intercept[columns], chosen[columns] = (
+            fitted.weights, fitted.intercept, np.asarray(penalties)[best],
+        )  # fmt: skip
+    return LinearMap(weights, intercept), chosen
+
+
+def measured_together(
+    target: Float[np.ndarray, "time target"],
+) -> list[tuple[Bool[np.ndarray, " time"], Int[np.ndarray, " some"]]]:
+    """The targets that were measured at the same samples, with those samples; a target never measured is in none."""
+    patterns, which = np.unique(np.isfinite(target), axis=1, return_inverse=True)
+    together = [(known, np.flatnonzero(which.ravel() == i)) for i, known in enumerate(patterns.T)]
+    return [(known, columns) for known, columns in together if known.any()]
+
+
+def least(error: Float[np.ndarray, "penalty target"]) -> Int[np.ndarray, " target"]:
+    """Which penalty errs least for each target; the middle one where no fold gave an error."""
+    return error.argmin(axis=0) if error.any() else np.full(error.shape[1], len(error) // 2)
+
+
+def take_best(maps: Sequence[LinearMap], best: Int[np.ndarray, " target"]) -> LinearMap:
+    """Of each target the map of its own penalty."""
     weights = np.stack([maps[b].weights[:, i] for i, b in enumerate(best)], axis=1)
-    intercept = np.array([maps[b].intercept[i] for i, b in enumerate(best)])
-    return LinearMap(weights, intercept), np.asarray(penalties)[best]
+    return LinearMap(weights, np.array([maps[b].intercept[i] for i, b in enumerate(best)]))
 
 
 def mean_curve(trials: Float[np.ndarray, "trial *rest"]) -> Float[np.ndarray, "*rest"]:

@@ -20,9 +20,10 @@ from myodrive.evaluation.refinement.folds import HeldOutFold, Span
 from myodrive.evaluation.refinement.pairing import Pairs
 from myodrive.evaluation.refinement.result import MEASURES, Comparison, Trace
 from myodrive.evaluation.truth_result import without_nan
-from myodrive.from_simulation.corrections import CorrectionConfig, WarpedMean, _cycles, lags_within
+from myodrive.from_simulation.corrections import CorrectionConfig, WarpedMean, lags_within
 from myodrive.from_simulation.refinement import AS_IS, Refinement
 from myodrive.from_simulation.stdrnet import KinematicsRNN, STDRNet
+from myodrive.learning.curves import cycle_spans, place_curve
 from myodrive.learning.linear import at_lag
 from myodrive.paired import PairedConfig, PairedEstimator, Stretch
 from myodrive.recording import Recording, Study, data_hash
@@ -42,18 +43,11 @@ class MeanCurve(WarpedMean):
 
     def _fit_stretches(self, stretches: list[Stretch]) -> None:
         super()._fit_stretches(stretches)
-        whole = [b - a for s in stretches for a, b, kind in _cycles(s) if kind == "whole"]
+        whole = [b - a for s in stretches for a, b, kind in cycle_spans(s.time, s.starts) if kind == "whole"]
         self.length_ = float(np.mean(whole)) if whole else float(np.mean([s.time.size for s in stretches]))
 
     def _estimate_stretch(self, stretch: Stretch) -> Estimate:
-        mean = np.full(stretch.targets.shape, np.nan)
-        for a, b, kind in _cycles(stretch):
-            n = b - a
-            begun = {"whole": np.linspace(0.0, 1.0, n), "first part": np.arange(n) / self.length_}
-            phase = begun.get(kind, 1.0 + (np.arange(n) - n) / self.length_)  # the last part ends with the cycle
-            for i, envelope in enumerate(self.envelope_.T):
-                mean[a:b, i] = np.interp(phase, np.linspace(0.0, 1.0, envelope.size), envelope)
-        return Estimate(mean)
+        return Estimate(place_curve(self.envelope_, stretch.time, stretch.starts, self.length_))
 
 
 def make_model(method: str, pairs: Pairs, settings: Mapping[str, Options]) -> PairedEstimator:
