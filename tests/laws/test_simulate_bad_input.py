@@ -16,7 +16,13 @@ import tiny_arm as arm
 from myodrive.errors import FileError, MissingExtraError, MyodriveError, OptionError, SignalError
 from myodrive.from_simulation import opensim
 from myodrive.from_simulation.ground_forces import ExternalForce, check_forces, find_feet, place_forces, read_forces
-from myodrive.from_simulation.marker_map import LONGEST_GAP_S, fill_markers, match_markers, read_marker_maps
+from myodrive.from_simulation.marker_map import (
+    LONGEST_GAP_S,
+    fill_markers,
+    match_markers,
+    read_marker_maps,
+    with_means,
+)
 from myodrive.io.child import Ended
 from myodrive.io.opensim_tables import write_storage, write_trc
 from myodrive.recording import make_signal
@@ -151,6 +157,24 @@ def test_the_shipped_maps_know_their_laboratories() -> None:
         "LASI": "LASI",
     }
     assert set(read_marker_maps()) == {"rajagopal", "plug-in-gait"}
+
+
+def test_a_marker_between_two_others_is_their_mean_and_is_told() -> None:
+    markers = dict.fromkeys(("RASI", "LASI", "SACR"), "pelvis")
+    recorded = ["Anna:RASI", "Anna:LASI", "Anna:RPSI", "Anna:LPSI"]
+    match = match_markers(recorded, markers, "plug-in-gait")
+    assert match.used["SACR"] == "SACR" and match.means == {"SACR": ("Anna:LPSI", "Anna:RPSI")}
+    assert not match.unused_labels and not match.unmatched_markers
+    values = np.arange(24.0).reshape(2, 4, 3)
+    values[1, 3] = np.nan
+    signal = make_signal(
+        values, ("time", "marker", "axis"), {"marker": recorded, "axis": list("xyz")}, units="m", rate_hz=100.0
+    )
+    sacrum = with_means(signal, match).sel(marker="SACR").values
+    np.testing.assert_array_equal(sacrum, [(values[0, 2] + values[0, 3]) / 2, [np.nan] * 3])
+    both_sides = match_markers(recorded, {**markers, "LPSI": "pelvis", "RPSI": "pelvis"}, "plug-in-gait")
+    assert not both_sides.means and "SACR" in both_sides.unmatched_markers
+    assert not match_markers([*recorded[:3], "SACR"], markers, "plug-in-gait").means
 
 
 def test_an_unknown_map_and_a_faulty_one_are_refused(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from scipy.interpolate import PchipInterpolator
 from myodrive.errors import FileError, OptionError, SignalError
 
 LONGEST_GAP_S = 0.2  # of a marker, that is filled by interpolation; in a longer one a joint may do anything
-_TABLES = {"about", "labels", "weights", "lengths"}
+_TABLES = {"about", "labels", "means", "weights", "lengths"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +27,7 @@ class MarkerMap:
     name: str
     about: str = ""
     labels: Mapping[str, str] = dataclasses.field(default_factory=dict)  # label in the recording: marker of the model
+    means: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)  # label: labels that it lies between
     weights: Mapping[str, float] = dataclasses.field(default_factory=dict)  # marker of the model: weight
     lengths: Mapping[str, Sequence[Sequence[str]]] = dataclasses.field(default_factory=dict)  # body: pairs of markers
 
@@ -40,6 +41,7 @@ class MarkerMatch:
     unused_labels: tuple[str, ...]
     unmatched_markers: tuple[str, ...]  # of the model
     bare_bodies: tuple[str, ...]  # bodies that have markers in the model, none of which was recorded
+    means: dict[str, tuple[str, ...]]  # label that was not recorded: those whose mean stands for it
 
     @property
     def weights(self) -> dict[str, float]:
@@ -115,6 +117,15 @@ def match_markers(
     return match
 
 
+def with_means(markers: xr.DataArray, match: MarkerMatch) -> xr.DataArray:
+    """The recorded markers, and those that stand for what was not recorded: NaN where any of their labels is."""
+    made = [
+        markers.sel(marker=list(parts)).mean("marker", skipna=False).expand_dims(marker=[label])
+        for label, parts in match.means.items()
+    ]
+    return xr.concat([markers, *made], "marker").transpose(*markers.dims) if made else markers
+
+
 def fill_markers(markers: xr.DataArray, where: str) -> tuple[xr.DataArray, dict[str, str]]:
     """Fill short gaps, and leave out markers with long ones.
 
@@ -172,14 +183,31 @@ def _match(labels: Sequence[str], markers: Mapping[str, str], known: MarkerMap) 
         marker = of_model.get(_bare(of_map.get(bare, bare)))
         if marker is not None and marker not in used.values():
             used[label] = marker
+    means = _means(labels, used, of_model, known)
+    used |= {label: of_model[_bare(known.labels.get(label, label))] for label in means}
     with_marker = {markers[m] for m in used.values()}
     return MarkerMatch(
         known,
         used,
-        tuple(label for label in labels if label not in used),
+        tuple(label for label in labels if label not in {*used, *(p for parts in means.values() for p in parts)}),
         tuple(m for m in markers if m not in used.values()),
         tuple(dict.fromkeys(b for b in markers.values() if b not in with_marker)),
+        means,
     )
+
+
+def _means(
+    labels: Sequence[str], used: Mapping[str, str], of_model: Mapping[str, str], known: MarkerMap
+) -> dict[str, tuple[str, ...]]:
+    """What the model has, nobody recorded, and lies between labels that were recorded and are not followed themselves."""
+    recorded = {_bare(label): label for label in labels}
+    found = {}
+    for label, between in known.means.items():
+        marker = of_model.get(_bare(known.labels.get(label, label)))
+        parts = tuple(recorded[_bare(b)] for b in between if _bare(b) in recorded)
+        if marker and marker not in used.values() and len(parts) == len(between) and not set(parts) <= set(used):
+            found[label] = parts
+    return found
 
 
 def _bare(label: str) -> str:

@@ -92,6 +92,8 @@ def _of_markers(markers: Mapping[str, Any]) -> list[str]:
         + ", ".join(label if label == m else f"{label}={m}" for label, m in markers["used"].items())
         + "."
     ]
+    for label, parts in markers.get("means", {}).items():
+        lines.append(f"{label} was not recorded; the mean of {' and '.join(parts)} stands for it.")
     for key, words in (
         ("unused_labels", "recorded but not in the model, so not used"),
         ("unmatched_markers", "in the model but not recorded"),

@@ -256,6 +256,7 @@ def _matched(match: MarkerMatch, gaps: Mapping[str, str]) -> dict[str, object]:
     return {
         "map": match.map.name,
         "used": match.used,
+        "means": match.means,
         "unused_labels": list(match.unused_labels),
         "unmatched_markers": list(match.unmatched_markers),
         "bodies_without_marker": list(match.bare_bodies),

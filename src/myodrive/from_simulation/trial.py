@@ -13,7 +13,7 @@ from jaxtyping import Bool
 from myodrive.errors import SignalError
 from myodrive.from_simulation.ground_forces import ExternalForce, place_forces, read_forces
 from myodrive.from_simulation.laboratory import read_plates, turn_force, turn_forwards, turn_markers
-from myodrive.from_simulation.marker_map import MarkerMatch, fill_markers, match_markers
+from myodrive.from_simulation.marker_map import MarkerMatch, fill_markers, match_markers, with_means
 from myodrive.from_simulation.opensim import Model
 from myodrive.from_simulation.scaling import scale_model
 from myodrive.io.files import read
@@ -59,6 +59,7 @@ def read_marker_trial(
     movement = _recording(markers)
     recorded, source = as_markers(movement), movement.source
     match = match_markers(_labels(recorded), model.markers, marker_map, where=source.path)
+    recorded = with_means(recorded, match)
     outside = read_forces(forces) if forces is not None else read_plates(movement)
     if source.reader == "c3d":
         turn = turn_forwards(recorded, match, model)
@@ -87,6 +88,7 @@ def scale_from(
     recording = _recording(static)
     standing = as_markers(recording)
     match = match_markers(_labels(standing), model.markers, choice, where=recording.source.path)
+    standing = with_means(standing, match)
     if recording.source.reader == "c3d":
         standing = turn_markers(standing, turn_forwards(standing, match, model))
     standing = standing.sel(marker=list(match.used)).assign_coords(marker=list(match.used.values()))
