@@ -30,3 +30,8 @@ def motion_features(recording: Recording, options: MotionOptions) -> xr.DataArra
         names = [f"{label}{SUFFIXES[order]}" for label in map(str, part["joint"].values)]
         parts.append(xr.DataArray(part.values, dims=("time", "feature"), coords={"time": part.time, "feature": names}))
     return xr.concat(parts, dim="feature")
+
+
+def derivative_of(feature: str) -> int:
+    """Which derivative a feature is, by its name: 0, 1 or 2."""
+    return next((order for order in (2, 1) if feature.endswith(SUFFIXES[order])), 0)
