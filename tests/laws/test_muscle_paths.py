@@ -119,3 +119,22 @@ def test_samples_that_cannot_be_fitted_are_refused() -> None:
         fit_muscle_paths(q * [1, 0, 1], lengths, arms, **names)
     with pytest.raises(MyodriveError, match="tolerance above 0 mm"):
         fit_muscle_paths(q, lengths, arms, tolerance_mm=0.0, **names)
+
+
+def test_an_arm_that_stays_below_a_millimetre_is_no_crossing(paths: MusclePaths) -> None:
+    q = poses(400)
+    lengths, arms = geometry(q)
+    arms[:, 2, 0] = np.where(q[:, 1] > 0.6, 4e-4, 0.0)  # what wrapping leaves about the ankle, in a few poses
+    found = fit_muscle_paths(q, lengths, arms, muscles=MUSCLES, coordinates=COORDINATES)
+    q = poses(50, seed=1005, scale=0.9)
+    for one, other in zip(found(q), paths(q)):
+        np.testing.assert_allclose(one, other, atol=1e-12)
+
+
+def test_moment_arms_are_met_where_lengths_do_not_belong_to_them() -> None:
+    q = poses(400)
+    lengths, arms = geometry(q)
+    lengths[:, 0] += 0.01 * np.maximum(q[:, 0] - 0.6, 0.0)  # and no moment arm says so
+    found = fit_muscle_paths(q, lengths, arms, muscles=MUSCLES, coordinates=COORDINATES)
+    length_rms, _, arm_rms, _ = found.error_mm[0]
+    assert arm_rms < 0.01 < 0.1 < length_rms < 1.0 and found.degrees[0] == 3

@@ -12,10 +12,10 @@ from jaxtyping import Float
 from myodrive.errors import SignalError
 from myodrive.from_simulation.hill_muscles import CURVE_POINTS, CURVE_SPANS, Curve, HillMuscles
 from myodrive.from_simulation.muscle_paths import MusclePaths
-from myodrive.from_simulation.muscle_problem import MuscleProblem
+from myodrive.from_simulation.muscle_problem import LEAST_ARM_M, MuscleProblem
 from myodrive.from_simulation.opensim import STARTING_S, Model, read_model, run_opensim
 from myodrive.from_simulation.path_fitting import fit_muscle_paths
-from myodrive.from_simulation.steps import DYNAMICS_S, LEAST_ARM_M, MUSCLE_RESERVE
+from myodrive.from_simulation.steps import DYNAMICS_S, MUSCLE_RESERVE
 
 
 @dataclasses.dataclass(frozen=True)

@@ -26,9 +26,9 @@ from myodrive.from_simulation.mujoco_model import (
     MujocoModel,
     load_mujoco_model,
 )
-from myodrive.from_simulation.muscle_problem import MuscleProblem
+from myodrive.from_simulation.muscle_problem import LEAST_ARM_M, MuscleProblem
 from myodrive.from_simulation.simulate import muscle_problem
-from myodrive.from_simulation.steps import LEAST_ARM_M, smooth_motion
+from myodrive.from_simulation.steps import smooth_motion
 from myodrive.recording import Recording, make_signal
 
 _IN_RAD = {"rad": 1.0, "deg": np.pi / 180, "m": 1.0}

@@ -17,6 +17,9 @@ from myodrive.errors import FileError, MyodriveError, SignalError
 from myodrive.safe_write import safe_write
 
 FORMAT = 1
+# A muscle acts on a coordinate if its moment arm reaches this anywhere. Paths that wrap leave arms of .3 mm about joints that
+# they do not pass; taken for real, they make muscles saturate to hold up the pelvis.
+LEAST_ARM_M = 1e-3
 
 # The arrays, their dimensions, and their units where the coordinate is an angle (of a translation: N, N/N, N).
 _ARRAYS = {

@@ -10,8 +10,9 @@ from jaxtyping import Bool, Float, Int
 
 from myodrive.errors import OptionError, SignalError
 from myodrive.from_simulation.muscle_paths import MusclePaths, PathGroup, monomials
+from myodrive.from_simulation.muscle_problem import LEAST_ARM_M
 
-CROSSED_M = 1e-6  # a moment arm that is larger anywhere means that the muscle crosses the coordinate
+LENGTH_WEIGHT = 0.1  # of an error of length beside one of a moment arm: see `fit_muscle_paths`
 HELD_OUT = 5  # every fifth sample is kept from the fit and gives its error
 
 
@@ -25,10 +26,18 @@ def fit_muscle_paths(
     tolerance_mm: float = 0.1,
     most_degree: int = 6,
 ) -> MusclePaths:
-    """Fit the polynomials by least squares on lengths and moment arms together.
+    """Fit the polynomials by least squares on lengths and moment arms together, moment arms first.
 
-    Each muscle takes the lowest degree whose errors of length and moment arm (root mean square on every fifth sample,
-    which is kept from the fit) are within `tolerance_mm`, or else the degree with the smallest error.
+    An error of length weighs a tenth of one of a moment arm, in the fit and in the choice of the degree: a tenth of a
+    millimetre of moment arm may decide which of two muscles carries a load, a millimetre of length changes its force by
+    one or two percent, and where paths wrap, lengths of OpenSim's models do not belong to their own moment arms (by up to
+    17 mm/rad in the gastrocnemii of Rajagopal2016 near knee extension), so that not both can be met.
+
+    A muscle whose moment arm stays below 1 mm in all samples does not cross the coordinate. Wrapping leaves arms of up to
+    .4 mm about joints that the muscle does not pass, and a polynomial spreads them over poses where there is none.
+
+    Each muscle takes the lowest degree whose errors (root mean square on every fifth sample, which is kept from the fit)
+    are within `tolerance_mm` of moment arm and ten times that of length, or else the degree with the smallest error.
 
     Parameters
     ----------
@@ -90,7 +99,7 @@ def _check_samples(
         )
     if not all(np.isfinite(a).all() for a in (values, lengths, moment_arms)):
         raise SignalError("samples of muscle paths must be finite.", remedy="Leave out the poses without a path.")
-    crossed = (np.abs(moment_arms) > CROSSED_M).any(axis=0)
+    crossed = (np.abs(moment_arms) > LEAST_ARM_M).any(axis=0)
     if n < 2 * (1 + crossed.sum(axis=0).max()):
         raise SignalError(f"{n} samples are too few for paths over {crossed.sum(axis=0).max()} coordinates.")
     still = crossed.any(axis=1) & (np.ptp(values, axis=0) == 0)
@@ -121,10 +130,11 @@ def _fits(
         slopes = PathGroup((), tuple(range(len(scaled))), powers, np.eye(len(powers))).slopes()
         rows = np.stack([table, *(table @ slope / h for slope, h in zip(slopes, half))])  # (what, sample, term)
         flat = (-1, len(powers)), (-1, targets.shape[2])
-        design, wanted = (a[:, ~apart].reshape(shape) for a, shape in zip((rows, targets), flat))
+        weight = np.where(np.arange(len(rows)) == 0, LENGTH_WEIGHT, 1.0)[:, None, None]
+        design, wanted = ((weight * a[:, ~apart]).reshape(shape) for a, shape in zip((rows, targets), flat))
         found = np.linalg.lstsq(design, wanted, rcond=None)[0]
         fits.append((found, _errors_mm(rows[:, apart] @ found - targets[:, apart])))
-        if (fits[-1][1][:, [0, 2]] <= tolerance_mm).all():
+        if (_larger(fits[-1][1]) <= tolerance_mm).all():
             break
     return fits
 
@@ -143,9 +153,14 @@ def _rms(off: Float[np.ndarray, "what sample muscle"]) -> Float[np.ndarray, "mus
 
 def _best(errors: list[Float[np.ndarray, "muscle error"]], tolerance_mm: float) -> Int[np.ndarray, "muscle"]:
     """The lowest degree of each muscle whose larger error is within the tolerance, or that with the smallest."""
-    larger = np.stack([error[:, [0, 2]].max(axis=1) for error in errors])  # (degree, muscle)
+    larger = np.stack([_larger(error) for error in errors])  # (degree, muscle)
     good = larger <= tolerance_mm
     return np.where(good.any(axis=0), good.argmax(axis=0), larger.argmin(axis=0))
+
+
+def _larger(error: Float[np.ndarray, "muscle error"]) -> Float[np.ndarray, "muscle"]:
+    """Of the weighed error of length and that of the moment arms, root mean square, mm."""
+    return np.maximum(LENGTH_WEIGHT * error[:, 0], error[:, 2])
 
 
 def _powers(n_coordinate: int, degree: int | np.integer) -> Int[np.ndarray, "term coordinate"]:

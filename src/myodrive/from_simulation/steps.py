@@ -13,6 +13,7 @@ from scipy import signal as sps
 from scipy.interpolate import make_interp_spline
 
 from myodrive.errors import SignalError
+from myodrive.from_simulation.muscle_problem import LEAST_ARM_M
 from myodrive.from_simulation.opensim import STARTING_S, Model, run_opensim
 from myodrive.io.opensim_tables import read_storage, write_trc
 from myodrive.recording import Recording, make_signal, sampling_rate
@@ -21,9 +22,6 @@ ACCURACY = 1e-5  # of inverse kinematics: OpenSim's default; at 1e-4 running ang
 FILTER_ORDER = 3  # run both ways: OpenSim's tools filter motion so, and only the same filter meets their results
 MUSCLE_RESERVE = 1.0  # N m or N for one unit of control, where a muscle acts: dear, so that muscles come first
 OTHER_RESERVE = 100.0  # where none acts and something must
-# Below it a muscle does not act on a coordinate. Paths that wrap or move leave arms of .3 mm about the joint that ties the
-# model to the ground; taken for real, they make muscles saturate to hold up the pelvis.
-LEAST_ARM_M = 1e-3
 FORCE_UNITS = {"rad": "N m", "m": "N", "": ""}  # of the generalised force, by the unit of the coordinate
 # Time limits: seconds a frame, about forty times what an idle core takes with 80 muscles, as the machine may be busy.
 _IK_S, DYNAMICS_S, _OPTIMIZATION_S = 1.0, 0.2, 6.0
