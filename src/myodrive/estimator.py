@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib
 import inspect
 import json
@@ -350,8 +351,12 @@ def estimators(route: str = "from_emg") -> dict[str, type[Estimator]]:
 
 def versions() -> dict[str, str]:
     """The versions that a result depends on."""
-    packages = ("myodrive", "numpy", "scipy", "jax")
-    return {"python": platform.python_version(), **{p: version(p) for p in packages}}
+    return {"python": platform.python_version(), **{p: _version(p) for p in ("myodrive", "numpy", "scipy", "jax")}}
+
+
+@functools.cache  # to look one up takes milliseconds, and every estimate names them
+def _version(package: str) -> str:
+    return version(package)
 
 
 def _notes(trial: xr.DataArray) -> list[str]:
