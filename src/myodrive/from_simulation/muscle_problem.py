@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
 from myodrive.errors import FileError, MyodriveError, SignalError
 from myodrive.safe_write import safe_write
@@ -130,6 +130,11 @@ class MuscleProblem:
         """The frames in which every number is known."""
         arrays = (getattr(self, name) for name, (dims, _) in _ARRAYS.items() if dims[0] == "time")
         return np.logical_and.reduce([np.isfinite(a).reshape(self.time.size, -1).all(axis=1) for a in arrays])
+
+    def torques_of(self, activations: Float[np.ndarray, "time muscle"]) -> Float[np.ndarray, "time coordinate"]:
+        """What the muscles make at these activations, passive forces included, reserves not: N m (N for a translation)."""
+        force = activations * self.active_force + self.passive_force
+        return (self.moment_arms @ force[..., None])[..., 0]
 
     def to_dataset(self) -> xr.Dataset:
         """The same as named arrays, with units."""

@@ -64,7 +64,7 @@ class StaticOptimizationResult:
     @property
     def residual_torque(self) -> xr.DataArray:
         """What is left of the balance: torques less those of muscles and reserves, (time, coordinate)."""
-        made = (self.problem.moment_arms @ self.forces.values[..., None])[..., 0]
+        made = self.problem.torques_of(self.activations.values)
         return self.reserves.copy(data=self.problem.torques - made - self.reserves.values)
 
     @property
@@ -193,7 +193,7 @@ def solve_static_optimization(
     weight, known = _tracking(problem, tracking, tracking_weight)
     coupling = np.where(problem.known[1:] & problem.known[:-1], (smoothness_s / np.diff(problem.time)) ** 2, 0.0)
     cost = Cost(exponent, float(bounds[0]), float(bounds[1]), weight, known, coupling)
-    passive = (problem.moment_arms @ problem.passive_force[..., None])[..., 0]
+    passive = problem.torques_of(np.zeros_like(problem.active_force))
     need = np.where(problem.known[:, None], problem.torques - passive, np.nan)
     activation, control, multiplier = _solve(problem, need, cost)
     optimality = _optimality(problem, need, cost, activation, control, multiplier)
@@ -276,8 +276,8 @@ def _optimality(
     size = np.abs(x)
     slope = p * size ** (p - 1) * np.sign(x) - problem.reserves * multiplier
     of_reserves = np.abs(slope) / np.maximum(p * (p - 1) * size ** (p - 2), 2) / (1 + size)
-    made = (problem.moment_arms @ (problem.active_force * a)[..., None])[..., 0] + problem.reserves * x
-    of_balance = np.abs(need - made) / (np.abs(need) + problem.reserves)
+    left = problem.torques - problem.torques_of(a) - problem.reserves * x
+    of_balance = np.abs(left) / (np.abs(need) + problem.reserves)
     return np.concatenate([of_muscles, of_reserves, of_balance], axis=1).max(axis=1)
 
 

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 import xarray as xr
-from jaxtyping import Float
 
 from myodrive.activation import Activation
 from myodrive.errors import OptionError, SignalError
@@ -159,7 +158,6 @@ def _checked(
 ) -> TorqueCheck:
     activations = solved.activations.copy(deep=True)
     activations.loc[{"muscle": wanted.muscle}] = wanted
-    force: Float[np.ndarray, "time muscle"] = activations.values * problem.active_force + problem.passive_force
-    made = (problem.moment_arms @ force[..., None])[..., 0]
     torques = solved.reserves.copy(data=problem.torques)
-    return TorqueCheck(activations, torques.copy(data=made - problem.torques), torques, weight)
+    error = problem.torques_of(activations.values) - problem.torques
+    return TorqueCheck(activations, torques.copy(data=error), torques, weight)
