@@ -1,14 +1,41 @@
-"""What the networks are told of a movement: angles, hand pose and swivel angle, with their derivatives."""
+"""What the networks are told of a movement: angles, pose of the hand, swivel angle, orientations, with derivatives.
+
+Every feature has a name, and the names and their order follow from the options and the labels of the signals alone, so that
+a model can refuse what it was not trained on. No feature wraps.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
 import xarray as xr
 from pydantic import BaseModel, ConfigDict, Field
 
-from myodrive.conditioning.kinematics import differentiate
-from myodrive.recording import Recording
+from myodrive.conditioning.kinematics import differentiate, resample_to
+from myodrive.conditioning.pose import ArmMarkers, Axis, hand_orientation, hand_position, swivel
+from myodrive.conditioning.rotations import SIX_D, from_angles, from_quaternions, six_d
+from myodrive.errors import OptionError, SignalError
+from myodrive.recording import Recording, make_signal
 
 SUFFIXES = ("", " velocity", " acceleration")
+DEGREES = {"deg": 1.0, "rad": 180.0 / np.pi}
+JUMP_DEG = 180.0  # between two samples: no joint turns as fast, the angle has wrapped
+Input = Literal["angles", "pose", "position", "swivel", "orientation"]
+
+
+class JointRotation(BaseModel):
+    """Three angles that are one rotation: their labels and the axes that they turn about, one after the other.
+
+    Capital letters are axes that turn along ("YXY": the shoulder by ISB), small letters fixed ones.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    joints: tuple[str, str, str]
+    sequence: str
 
 
 class MotionOptions(BaseModel):
@@ -16,22 +43,144 @@ class MotionOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    inputs: tuple[str, ...] = ("angles",)  # signals of the recording
+    # "angles"; "pose": position of the hand from the shoulder and its orientation; "position": without orientation;
+    # "swivel"; "orientation": of the segments that inertial sensors are on.
+    inputs: tuple[Input, ...] = Field(default=("angles",), min_length=1)
     derivatives: int = Field(default=2, ge=0, le=2)  # 0: position alone; 1: and velocity; 2: and acceleration
-    cutoff_hz: float = Field(default=6.0, gt=0)  # see `differentiate`
+    cutoff_hz: float = Field(default=6.0, gt=0)  # see `differentiate`; usual for gait and unhurried arm movements
+    joints: tuple[str, ...] = ()  # the angles that are taken; all without
+    circular: tuple[str, ...] = ()  # angles that turn full circle or jump near gimbal lock: given as sine and cosine
+    rotations: tuple[JointRotation, ...] = ()  # angles that are given as a rotation of six numbers
+    arm: ArmMarkers = ArmMarkers()  # the markers of pose and swivel
+    up: Axis | None = None  # the axis that points up, for the swivel angle; see `swivel`
+    root: str = ""  # the segment that the orientations of others are relative to; without one they are in the room
 
 
 def motion_features(recording: Recording, options: MotionOptions) -> xr.DataArray:
-    """The features of a movement (time, feature), on the clock of the first input."""
-    angles = recording[options.inputs[0]]
-    parts = []
+    """The features of a movement, on the clock of the first input.
+
+    Parameters
+    ----------
+    recording : Recording
+        With the signals that the inputs need: ``angles`` (time, joint; deg or rad), ``markers`` (time, marker, axis) or
+        ``pose`` (time, component), ``orientation`` (time, segment, quaternion w x y z).
+    options : MotionOptions
+
+    Returns
+    -------
+    DataArray (time, feature)
+        First all positions, then velocities, then accelerations, each in the order of the inputs. Angles are in degrees,
+        positions in lengths of the arm, all else without unit; derivatives per s and per s². NaN where something is missing.
+
+    Raises
+    ------
+    SignalError
+        If a signal, a joint or a marker is missing, an angle has wrapped, or a unit is unknown.
+    OptionError
+        If the options name a joint twice or contradict each other.
+
+    Examples
+    --------
+    >>> t = np.arange(0, 1, 0.01)
+    >>> elbow = make_signal(90 * t[:, None], ("time", "joint"), {"joint": ["elbow"]}, units="deg", rate_hz=100)
+    >>> motion_features(Recording({"angles": elbow}), MotionOptions(derivatives=1)).feature.values.tolist()
+    ['elbow', 'elbow velocity']
+    """
+    parts = [_READERS[name](recording, options) for name in options.inputs]
+    clock = parts[0].time.values
+    same = [p if np.array_equal(p.time.values, clock) else resample_to(p, clock) for p in parts]
+    still = xr.concat([p.assign_coords(time=parts[0].time) for p in same], dim="feature")
+    orders = []
     for order in range(options.derivatives + 1):
-        part = differentiate(angles, order, options.cutoff_hz)
-        names = [f"{label}{SUFFIXES[order]}" for label in map(str, part["joint"].values)]
-        parts.append(xr.DataArray(part.values, dims=("time", "feature"), coords={"time": part.time, "feature": names}))
-    return xr.concat(parts, dim="feature")
+        names = [f"{name}{SUFFIXES[order]}" for name in still.feature.values]
+        orders.append(differentiate(still, order, options.cutoff_hz).assign_coords(feature=names))
+    return xr.concat(orders, dim="feature", combine_attrs="drop").assign_attrs(units="", cutoff_hz=options.cutoff_hz)
 
 
 def derivative_of(feature: str) -> int:
     """Which derivative a feature is, by its name: 0, 1 or 2."""
     return next((order for order in (2, 1) if feature.endswith(SUFFIXES[order])), 0)
+
+
+# -- inside ----------------------------------------------------------------------------------------------------------
+
+
+def _angles(recording: Recording, options: MotionOptions) -> xr.DataArray:
+    """Plain angles in degrees, then sines and cosines, then rotations."""
+    angles = recording["angles"].transpose("time", "joint")
+    units = str(angles.attrs.get("units", ""))
+    if units not in DEGREES:
+        raise SignalError(
+            f"the angles are in '{units}'; they may be in deg or rad.",
+            where=recording.label,
+            remedy='Give units="deg".',
+        )
+    turned = [joint for rotation in options.rotations for joint in rotation.joints]
+    special = [*options.circular, *turned]
+    if len(set(special)) < len(special):
+        raise OptionError("a joint is named twice among circular and rotations.", where="motion")
+    labels = [str(j) for j in angles.joint.values]
+    taken = list(options.joints) or labels
+    missing = [j for j in dict.fromkeys([*taken, *special]) if j not in labels]
+    if missing:
+        raise SignalError(
+            f"the joints {', '.join(missing)} are missing. Found: {', '.join(labels)}.", where=recording.label
+        )
+    values = dict(zip(labels, angles.values.T.astype(np.float64) * DEGREES[units]))
+    plain = [j for j in taken if j not in special]
+    columns = {j: _checked(values[j], j, recording) for j in plain}
+    for joint in (j for j in options.circular if j in taken):
+        angle = np.deg2rad(values[joint])
+        columns |= {f"sin {joint}": np.sin(angle), f"cos {joint}": np.cos(angle)}
+    for rotation in options.rotations:
+        three = np.deg2rad(np.stack([values[j] for j in rotation.joints], axis=1))
+        six = six_d(from_angles(three, rotation.sequence))
+        columns |= {f"{rotation.name} {name}": column for name, column in zip(SIX_D, six.T)}
+    stacked = np.stack(list(columns.values()), axis=1)
+    return make_signal(stacked, ("time", "feature"), {"feature": list(columns)}, units="", time=angles.time.values)
+
+
+def _checked(angle: np.ndarray, joint: str, recording: Recording) -> np.ndarray:
+    steps = np.abs(np.diff(angle))
+    if steps.size and np.nanmax(steps, initial=0.0) > JUMP_DEG:
+        raise SignalError(
+            f"the angle '{joint}' jumps by {np.nanmax(steps):.0f}° from one sample to the next: it has wrapped.",
+            where=recording.label,
+            remedy=f"Take its sine and cosine: circular=('{joint}',), or a rotation of its three angles: rotations=….",
+        )
+    return angle
+
+
+def _pose(recording: Recording, options: MotionOptions) -> xr.DataArray:
+    parts = [hand_position(recording, options.arm), hand_orientation(recording, options.arm)]
+    return xr.concat(parts, dim="feature")
+
+
+def _orientation(recording: Recording, options: MotionOptions) -> xr.DataArray:
+    """Six numbers for each segment but the root."""
+    quaternions = recording["orientation"].transpose("time", "segment", "quaternion")
+    segments = [str(s) for s in quaternions.segment.values]
+    if options.root and options.root not in segments:
+        raise SignalError(
+            f"the segment '{options.root}', which the others are relative to, is missing. Found: {', '.join(segments)}.",
+            where=recording.label,
+        )
+    if [str(q) for q in quaternions["quaternion"].values] != list("wxyz"):
+        raise SignalError("quaternions are labelled w, x, y, z, in this order.", where=recording.label)
+    matrices = from_quaternions(quaternions.values.astype(np.float64))
+    if options.root:
+        root = matrices[:, [segments.index(options.root)]]
+        matrices = np.swapaxes(root, -1, -2) @ matrices
+    moving = [i for i, s in enumerate(segments) if s != options.root]
+    names = [f"{segments[i]} {name}" for i in moving for name in SIX_D]
+    values = six_d(matrices[:, moving]).reshape(quaternions.sizes["time"], -1)
+    return make_signal(values, ("time", "feature"), {"feature": names}, units="1", time=quaternions.time.values)
+
+
+_READERS: dict[str, Callable[[Recording, MotionOptions], xr.DataArray]] = {
+    "angles": _angles,
+    "pose": _pose,
+    "position": lambda recording, options: hand_position(recording, options.arm),
+    "swivel": lambda recording, options: swivel(recording, options.arm, options.up),
+    "orientation": _orientation,
+}
