@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -19,29 +18,19 @@ from myodrive.evaluation.refinement.job import RefineResult
 from myodrive.evaluation.refinement.result import AS_IS, MEASURES, NETWORK, REFINED, Comparison, Trace, title
 from myodrive.evaluation.truth_result import without_nan
 from myodrive.io import write
-from myodrive.reporting.page import Table, fill_template
+from myodrive.reporting.page import Table
+from myodrive.reporting.parts import Part, render_parts
 from myodrive.reporting.results_folder import stem_of
 from myodrive.reporting.svg import Dot, Line, dot_chart, line_chart
-from myodrive.reporting.words import linked, number, plural
+from myodrive.reporting.words import number, plural
 from myodrive.safe_write import holds_other, safe_write_folder, safe_write_text
 
+EYEBROW = "Refined muscle activity"
 STYLES = {"measured": "truth", AS_IS: "raw", NETWORK: "m0", REFINED: "m1"}
 OTHER = "m7"  # colour of the methods that have none of their own
 MOST_PARTS = 12  # of held-out parts, and of recordings, whose curves are drawn
 FORMATS = ("sto", "csv", "mat")
 RUN, REPORT, MODEL = "refine.json", "report.html", "model"
-
-
-@dataclasses.dataclass(frozen=True)
-class Part:
-    """One section of the page."""
-
-    title: str
-    hint: str = ""
-    key: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    charts: Sequence[Markup] = ()
-    tables: Sequence[Table] = ()
-    prose: Sequence[str] = ()
 
 
 def write_refinement(result: RefineResult, folder: str | Path, formats: Sequence[str] = ()) -> Path:
@@ -119,52 +108,35 @@ def render_refinement(result: RefineResult) -> str:
         f"{plural(len(result.recordings), 'recording')} with simulated activity; {plural(len(result.model.muscles_), 'muscle')}, "
         f"learned from {plural(result.model.n_training_, 'recording')} with EMG."
     )
-    return _page(
+    return render_parts(
+        EYEBROW,
         "Simulated activity, refined",
         lead,
         result.verdict,
         [*parts, _estimates(result)],
-        [result.model.methods_text()],
-        {result.model.method: result.run["options"]},
-        result.model.references,
+        methods=[result.model.methods_text()],
+        options={result.model.method: result.run["options"]},
+        references=result.model.references,
     )
 
 
 def render_findings(found: RefinementFindings) -> str:
     """The page of an experiment as text."""
-    return _page(
+    return render_parts(
+        EYEBROW,
         found.experiment.name,
         found.experiment.question,
         found.verdict,
         _of_comparison(found.comparison),
-        ["Every method learned from the other parts alone; the refinement made its choice among folds of those."],
-        found.options,
-        ["Teramae T et al. (2025) Front Bioeng Biotechnol 13. doi:10.3389/fbioe.2025.1611414"],
+        methods=[
+            "Every method learned from the other parts alone; the refinement made its choice among folds of those."
+        ],
+        options=found.options,
+        references=["Teramae T et al. (2025) Front Bioeng Biotechnol 13. doi:10.3389/fbioe.2025.1611414"],
     )
 
 
 # -- inside ----------------------------------------------------------------------------------------------------------
-
-
-def _page(
-    heading: str,
-    lead: str,
-    verdict: Sequence[str],
-    parts: Sequence[Part],
-    methods: Sequence[str],
-    options: Mapping[str, Any],
-    references: Sequence[str],
-) -> str:
-    return fill_template(
-        "refinement.html.j2",
-        title=heading,
-        lead=lead,
-        verdict=verdict,
-        parts=parts,
-        methods=methods,
-        options=json.dumps(without_nan(dict(options)), indent=1),
-        references=[linked(r) for r in references],
-    )
 
 
 def _choices(result: RefineResult) -> Part:
