@@ -20,7 +20,7 @@ from myodrive.evaluation.truth_result import without_nan
 from myodrive.io import write
 from myodrive.reporting.page import Table
 from myodrive.reporting.parts import Part, render_parts
-from myodrive.reporting.results_folder import stem_of
+from myodrive.reporting.results_folder import file_stems
 from myodrive.reporting.svg import Dot, Line, dot_chart, line_chart
 from myodrive.reporting.words import number, plural
 from myodrive.safe_write import holds_other, safe_write_folder, safe_write_text
@@ -44,7 +44,7 @@ def write_refinement(result: RefineResult, folder: str | Path, formats: Sequence
     check_refinement_folder(folder, formats)
 
     def fill(target: Path) -> None:
-        for stem, activation in zip(_stems(result), result.activations):
+        for stem, activation in zip(file_stems(result.recordings), result.activations):
             for suffix in ("nc", *formats):
                 write(activation, target / f"{stem}.{activation.method}.{suffix}")
         result.model.save(target / MODEL)
@@ -258,14 +258,3 @@ def _estimates(result: RefineResult) -> Part:
     rest = len(result.recordings) - MOST_PARTS
     note = f" {rest} more recordings are in the folder." if rest > 0 else ""
     return Part("Refined activity", f"Of all recordings, with its interval, over time (s).{note}", {}, charts)
-
-
-def _stems(result: RefineResult) -> list[str]:
-    """A file name for each recording, unique and without what a file name cannot hold."""
-    seen: dict[str, int] = {}
-    stems = []
-    for recording in result.recordings:
-        stem = "".join(c if c.isalnum() or c in "-_." else "-" for c in stem_of(recording.label))
-        seen[stem] = seen.get(stem, 0) + 1
-        stems.append(stem if seen[stem] == 1 else f"{stem}-{seen[stem]}")
-    return stems

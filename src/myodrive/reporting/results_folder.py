@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -29,7 +30,7 @@ def write_results(result: StudyResult, folder: Path, *, summary: bool = False) -
     refuse_foreign_folder(folder)
 
     def fill(target: Path) -> None:
-        stems = _stems([r.recording for r in result.recordings])
+        stems = file_stems([r.recording for r in result.recordings])
         formats = ("nc", *result.run["options"]["formats"])  # type: ignore[index]
         for stem, recording in zip(stems, result.recordings):
             for method, activation in recording.estimates.items():
@@ -68,12 +69,12 @@ def stem_of(file: str) -> str:
     return name.rpartition(".")[0] or name or "recording"
 
 
-def _stems(recordings: list[Recording]) -> list[str]:
-    """A file name for each recording, unique: the file's stem, with a number where two are alike."""
+def file_stems(recordings: Sequence[Recording]) -> list[str]:
+    """A file name for each recording, without suffix: of its file or labels, with a number where two are alike."""
     seen: dict[str, int] = {}
     stems = []
     for recording in recordings:
-        stem = stem_of(recording.label)
+        stem = "".join("-" if c in '<>:"/\\|?*' or ord(c) < 32 else c for c in stem_of(recording.label))
         seen[stem] = seen.get(stem, 0) + 1
         stems.append(stem if seen[stem] == 1 else f"{stem}-{seen[stem]}")
     return stems
