@@ -12,11 +12,12 @@ import json
 from pathlib import Path
 
 import numpy as np
+import xarray as xr
 
 import myodrive as md
 from myodrive.evaluation.machine import cpu_seconds
 from myodrive.from_simulation import mujoco_model
-from myodrive.from_simulation.mujoco_problem import mujoco_problem, simulate_with_mujoco
+from myodrive.from_simulation.mujoco_simulate import simulate_with_mujoco
 from myodrive.recording import make_signal
 
 T = np.arange(0, 4.0, 0.01)
@@ -43,15 +44,17 @@ def movement(move: dict[str, tuple[float, float]]) -> md.Recording:
     return md.Recording({"angles": make_signal(values, ("time", "joint"), {"joint": [*ends]}, units="deg", time=T)})
 
 
-def run(repairs: tuple, name: str) -> dict[str, np.ndarray]:
-    """Moments (time, joint) and activations (time, muscle) of one movement."""
+def run(repairs: tuple, name: str) -> tuple[dict[str, xr.DataArray], float]:
+    """Moments (time, joint) and activations (time, muscle) of one movement, and the CPU time of simulating it."""
     kept = mujoco_model.REPAIRS
     mujoco_model.REPAIRS = repairs
     try:
         size = {"mass_kg": mujoco_model.MODEL_MASS_KG, "height_m": mujoco_model.MODEL_HEIGHT_M}
-        problem = mujoco_problem(movement(MOVES[name]), "arm", **size)
-        return {"moments": simulate_with_mujoco(movement(MOVES[name]), "arm", **size)["moments"],
-                "activations": md.solve_static_optimization(problem).activations}  # fmt: skip
+        began = cpu_seconds()
+        found = simulate_with_mujoco(movement(MOVES[name]), "arm", static_optimization="none", **size)
+        took = cpu_seconds() - began
+        activations = md.solve_static_optimization(md.muscle_problem(found)).activations
+        return {"moments": found["moments"], "activations": activations}, took
     finally:
         mujoco_model.REPAIRS = kept
 
@@ -62,17 +65,16 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     found: dict[str, dict[str, object]] = {}
+    run(mujoco_model.REPAIRS, next(iter(MOVES)))  # compiles
     for name in MOVES:
-        repaired = run(mujoco_model.REPAIRS, name)
-        began = cpu_seconds()
-        simulate_with_mujoco(movement(MOVES[name]), "arm", mass_kg=75.3, height_m=1.7)
-        speed = T.size / (cpu_seconds() - began)
+        repaired, took = run(mujoco_model.REPAIRS, name)
+        speed = T.size / took
         sizes = np.abs(repaired["moments"]).max("time")
         print(f"{name}: {speed:.0f} frames per CPU second; largest moments, N m: "
               + ", ".join(f"{j} {v:.1f}" for j, v in zip(sizes.joint.values, sizes.values)))  # fmt: skip
         found[name] = {"frames_per_cpu_s": speed}
         for repair in mujoco_model.REPAIRS:
-            without = run(tuple(r for r in mujoco_model.REPAIRS if r is not repair), name)
+            without, _ = run(tuple(r for r in mujoco_model.REPAIRS if r is not repair), name)
             moment = np.abs(without["moments"] - repaired["moments"]).max("time")
             muscles = np.sqrt(((without["activations"] - repaired["activations"]) ** 2).mean("time"))
             worst, muscle = int(np.argmax(moment.values)), int(np.argmax(muscles.values))

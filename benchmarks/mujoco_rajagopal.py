@@ -23,8 +23,9 @@ import xarray as xr
 import myodrive as md
 from myodrive.evaluation.machine import cpu_seconds
 from myodrive.from_simulation import mujoco_model
-from myodrive.from_simulation.mujoco_problem import simulate_with_mujoco
-from myodrive.from_simulation.steps import muscle_joints
+from myodrive.from_simulation.mujoco_model import load_mujoco_model
+from myodrive.from_simulation.mujoco_simulate import simulate_with_mujoco
+from myodrive.from_simulation.muscle_signals import muscle_joints
 
 CUTOFF_HZ = {"walk": 6.0, "run": 15.0}
 STRETCH_S = {"walk": (0.45, 1.80), "run": (0.33, 5.22)}
@@ -120,17 +121,17 @@ def compare(folder: Path, trial: str) -> dict[str, Any]:
     size = {"mass_kg": mujoco_model.MODEL_MASS_KG, "height_m": mujoco_model.MODEL_HEIGHT_M}
     time = theirs["moments"].time.values
 
-    def ours(**size: float) -> md.Recording:
-        found = simulate_with_mujoco(recording, **options, **size)
-        return found.replace(signals={k: s.interp(time=time) for k, s in found.signals.items()})
+    def ours(**size: float) -> tuple[md.Recording, float]:
+        began = cpu_seconds()
+        found = simulate_with_mujoco(recording, static_optimization="none", **options, **size)
+        speed = found["moments"].sizes["time"] / (cpu_seconds() - began)
+        at = {k: found[k].interp(time=time) for k in ("moments", "moment_arms", "active_force")}
+        return found.replace(signals=at), speed
 
-    ours(**size)
-    began = cpu_seconds()
-    frames = simulate_with_mujoco(recording, **options, **size)["moments"].sizes["time"]
-    speed = frames / (cpu_seconds() - began)
-    repaired = ours(**size)
+    load_mujoco_model("legs")  # compiles
+    repaired, speed = ours(**size)
     with as_shipped():
-        shipped = ours(**size)
+        shipped, _ = ours(**size)
     joints = [j for j in muscle_joints(theirs["moment_arms"]) if j in repaired["moments"].joint.values]
     mass, height = PERSON[trial]
     return {
@@ -139,7 +140,7 @@ def compare(folder: Path, trial: str) -> dict[str, Any]:
         "frames_per_cpu_s": speed,
         "moments": compare_moments(repaired["moments"], theirs["moments"]),
         "moments_as_shipped": compare_moments(shipped["moments"], theirs["moments"]),
-        "moments_of_person": compare_moments(ours(mass_kg=mass, height_m=height)["moments"], scaled["moments"]),
+        "moments_of_person": compare_moments(ours(mass_kg=mass, height_m=height)[0]["moments"], scaled["moments"]),
         "repaired": compare_muscles(repaired, theirs, joints),
         "as_shipped": compare_muscles(shipped, theirs, joints),
     }

@@ -23,11 +23,7 @@ def agreement(results: Path) -> tuple[float, str]:
     """Median correlation over the active muscles of the leg that was simulated there; what else is to be said."""
     about = json.loads((results / "info.json").read_text(encoding="utf-8"))
     (movement,) = results.parents[1].glob(f"*/{results.name}.c3d")
-    walk = md.read(movement)
-    person = {name: float(walk.info["PROCESSING"][name][0]) for name in ("Bodymass", "Height")}
-    problem = md.mujoco_problem(
-        md.from_plug_in_gait(walk), "legs", mass_kg=person["Bodymass"], height_m=person["Height"] / 1000
-    )
+    problem = md.muscle_problem(md.simulate_with_mujoco(movement, "legs", static_optimization="none"))
     solved = md.solve_static_optimization(problem)
     ours = solved.activations.sel(time=slice(*about["so_window"]))
     theirs = next(iter(read_storage(results / "activation.sto").signals.values()))

@@ -26,11 +26,10 @@ from myodrive.evaluation.machine import cpu_seconds, describe_machine
 from myodrive.from_simulation.findings import SATURATED
 from myodrive.from_simulation.ground_forces import place_forces, read_forces, write_loads
 from myodrive.from_simulation.model_muscles import fit_model_muscles
+from myodrive.from_simulation.muscle_signals import LEAST_ACTIVATION, muscle_joints
 from myodrive.from_simulation.opensim import read_model
-from myodrive.from_simulation.simulate import LEAST_ACTIVATION
 from myodrive.from_simulation.steps import (
     inverse_dynamics,
-    muscle_joints,
     smooth_motion,
     static_optimization_of_opensim,
 )

@@ -43,6 +43,7 @@ Muscle = Annotated[list[str] | None, typer.Option("--muscle", help="LABEL=MUSCLE
 Rate = Annotated[float | None, typer.Option("--rate-hz", help="Sampling rate, for text files that do not say.")]
 Units = Annotated[str | None, typer.Option("--units", help="Unit of the EMG, for files that do not say: V, mV, uV.")]
 LEARN_BY_MINUTES = ("lfads", "autolfads")
+WITHOUT_OPENSIM = ("legs", "arm")  # models of myo-sim, simulated in MuJoCo
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="The results' folder.")]
 
 
@@ -207,7 +208,13 @@ def demo(
 
 @app.command()
 def simulate(
-    model: Annotated[Path, typer.Argument(help="An OpenSim model, .osim.")],
+    model: Annotated[str, typer.Argument(help="An OpenSim model, .osim; or legs or arm, which need no OpenSim.")],
+    movement: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Markers for an .osim; for legs and arm angles, with moments (a C3D of Plug-in Gait) or forces."
+        ),
+    ] = None,
     markers: Annotated[
         Path | None, typer.Option("--markers", help="The movement: .trc, .c3d or another file with markers.")
     ] = None,
@@ -216,7 +223,11 @@ def simulate(
     ] = None,
     forces: Annotated[Path | None, typer.Option("--forces", help="Ground reactions: .mot or .sto.")] = None,
     static: Annotated[Path | None, typer.Option("--static", help="Standing still: scale the model from it.")] = None,
-    mass_kg: Annotated[float | None, typer.Option("--mass-kg", help="Of the person; needed with --static.")] = None,
+    mass_kg: Annotated[
+        float | None,
+        typer.Option("--mass-kg", help="Of the person; needed with --static, and for legs and arm with forces."),
+    ] = None,
+    height_m: Annotated[float | None, typer.Option("--height-m", help="Of the person, for legs and arm.")] = None,
     cutoff_hz: Annotated[
         float, typer.Option("--cutoff-hz", help="Low-pass of the angles; 12 to 15 for running.")
     ] = 6.0,
@@ -234,29 +245,40 @@ def simulate(
     format_: Annotated[list[str] | None, typer.Option("--format", help="Beside NetCDF, each table as: sto.")] = None,
     out: Out = None,
 ) -> None:
-    """Simulate muscle activity from motion capture and forces with OpenSim; keep every intermediate result, and a report."""
+    """Simulate muscle activity from motion capture and forces; keep every intermediate result, and a report."""
+    from myodrive.errors import OptionError
     from myodrive.from_simulation.results import check_target, tell, write_simulation
-    from myodrive.from_simulation.simulate import simulate as run
     from myodrive.reporting.simulation_page import render_simulation
 
-    movement = markers or angles or Path("nothing")
-    folder = check_target(out or Path("myodrive-results") / f"simulated-{movement.name.split('.')[0]}", format_ or [])
+    named = Path(movement or markers or angles or "nothing").name.split(".")[0]
+    folder = check_target(out or Path("myodrive-results") / f"simulated-{named}", format_ or [])
+    options: dict[str, Any] = {
+        "forces": forces,
+        "mass_kg": mass_kg,
+        "cutoff_hz": cutoff_hz,
+        "start_s": start_s,
+        "end_s": end_s,
+        "force_on": _pairs(force_on, "--force-on", "FORCE=BODY", "f1=calcn_r"),
+        "static_optimization": static_optimization,
+    }
     with _progress() as step:
-        recording = run(
-            model,
-            markers,
-            forces,
-            angles=angles,
-            static=static,
-            mass_kg=mass_kg,
-            cutoff_hz=cutoff_hz,
-            start_s=start_s,
-            end_s=end_s,
-            marker_map=marker_map,
-            force_on=_pairs(force_on, "--force-on", "FORCE=BODY", "f1=calcn_r"),
-            static_optimization=static_optimization,
-            progress=step,
-        )
+        if model in WITHOUT_OPENSIM:
+            from myodrive.from_simulation.mujoco_simulate import simulate_with_mujoco
+
+            _refuse_options(
+                f"the model {model}", {"--static": static, "--marker-map": marker_map, "--markers": markers}
+            )
+            step("simulating", 0, 1)
+            moving = _one_of(movement, angles, "--angles")
+            if moving is None:
+                raise OptionError("the movement is missing.", where=model, remedy=f"myodrive simulate {model} walk.c3d")
+            recording = simulate_with_mujoco(moving, model, height_m=height_m, **options)
+        else:
+            from myodrive.from_simulation.simulate import simulate as run
+
+            _refuse_options("an OpenSim model", {"--height-m": height_m})
+            options |= {"angles": angles, "static": static, "marker_map": marker_map, "progress": step}
+            recording = run(model, _one_of(movement, markers, "--markers"), **options)
     written = write_simulation(recording, folder, formats=format_ or [], report=render_simulation(recording))
     for sentence in tell(recording):
         print(sentence)
@@ -372,10 +394,10 @@ def experiment(
     settings = method_settings(set_ or [])
     given = list(_study(files, _reading(emg, already, muscle, rate_hz, units))) if files else []
     if name in REFINEMENTS:
-        _refuse_options(name, {"--method": method, "--unseen": unseen})
+        _refuse_options(f"the experiment {name}", {"--method": method, "--unseen": unseen})
         _refinement_experiment(name, given, _muscle_pairs(pair), settings, seeds, folder, json_file)
         return
-    _refuse_options(name, {"--pair": pair})
+    _refuse_options(f"the experiment {name}", {"--pair": pair})
     with _progress() as step:
         result = run_experiment(
             name,
@@ -516,12 +538,20 @@ def _muscle_pairs(pair: list[str] | None) -> dict[str, tuple[str, ...]]:
     return {muscle: tuple(name.strip() for name in names.split(",")) for muscle, names in given.items()}
 
 
-def _refuse_options(name: str, given: dict[str, Any]) -> None:
+def _refuse_options(what: str, given: dict[str, Any]) -> None:
     from myodrive.errors import OptionError
 
     for flag, value in given.items():
         if value:
-            raise OptionError(f"the experiment {name} does not take it.", where=flag)
+            raise OptionError(f"{what} does not take it.", where=flag)
+
+
+def _one_of(movement: Path | None, option: Path | None, flag: str) -> Path | None:
+    from myodrive.errors import OptionError
+
+    if movement and option:
+        raise OptionError(f"the movement is given twice: {movement} and {option}.", where=flag)
+    return movement or option
 
 
 def _job(options: dict[str, Any]) -> JobOptions:

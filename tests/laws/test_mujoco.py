@@ -22,8 +22,9 @@ from myodrive.from_simulation.mujoco_model import (
     load_mujoco_model,
 )
 from myodrive.from_simulation.mujoco_muscles import hill_muscles
-from myodrive.from_simulation.mujoco_problem import mujoco_problem, simulate_with_mujoco
+from myodrive.from_simulation.mujoco_simulate import simulate_with_mujoco
 from myodrive.from_simulation.muscle_problem import MuscleProblem
+from myodrive.from_simulation.muscle_signals import muscle_problem
 from myodrive.recording import Recording, make_signal
 
 installed = pytest.mark.skipif(
@@ -328,20 +329,19 @@ def test_a_person_half_as_tall_has_half_the_moment_arms_and_lengths() -> None:
 @installed
 def test_lifting_a_weight_takes_elbow_flexors_and_more_of_them_the_heavier_it_is() -> None:
     def effort(kg: float) -> dict[str, float]:
-        problem = mujoco_problem(moving(LIFT), "arm", load_kg={"thirdmc_r": kg}, **PERSON)
-        activations = solve_static_optimization(problem).activations
+        activations = simulate_with_mujoco(moving(LIFT), "arm", load_kg={"thirdmc_r": kg}, **PERSON)["simulated"]
         return {str(m): float(activations.sel(muscle=m).mean()) for m in activations.muscle.values}
 
     empty, loaded = effort(0.0), effort(3.0)
     for muscle in ("BRA", "BIClong", "BRD"):
         assert loaded[muscle] > 1.5 * empty[muscle]
-    assert loaded["TRIlat"] < 0.02
+    assert loaded["TRIlat"] < 0.03  # .01 is the least
 
 
 @installed
 def test_only_joints_that_are_known_and_muscles_that_cross_them_take_part() -> None:
     known = moments(["knee_angle_r", "ankle_angle_r"], np.tile([20.0, -30.0], (T.size, 1)))
-    problem = mujoco_problem(moving(SWING, moments=known))
+    problem = muscle_problem(simulate_with_mujoco(moving(SWING, moments=known)))
     assert problem.coordinates == ("knee_angle_r", "ankle_angle_r")
     assert "soleus_r" in problem.muscles and "glmed1_r" not in problem.muscles and "soleus_l" not in problem.muscles
 
@@ -351,14 +351,16 @@ def test_passive_forces_take_their_part_only_when_asked() -> None:
     """With the hip extended and the knee flexed, the rectus femoris is stretched: the passive moment extends the knee."""
     stretched = {"hip_flexion_r": -15.0, "knee_angle_r": 100 + 5 * np.sin(2 * np.pi * T)}
     recording = moving(stretched, moments=moments(list(stretched), np.zeros((T.size, 2))))
-    without, with_it = (mujoco_problem(recording, passive=passive) for passive in (False, True))
+    found = simulate_with_mujoco(recording, static_optimization="none")
+    assert "simulated" not in found
+    without, with_it = (muscle_problem(found, passive=passive) for passive in (False, True))
     i = without.muscles.index("recfem_r")
     assert (without.passive_force == 0).all() and (with_it.passive_force[:, i] > 50).all()
 
 
 @installed
 def test_muscles_that_the_model_does_not_get_right_are_named_in_the_solution() -> None:
-    problem = mujoco_problem(moving(LIFT), "arm", **PERSON)
+    problem = muscle_problem(simulate_with_mujoco(moving(LIFT), "arm", **PERSON))
     assert {"DELT2", "DELT3", "PECM1", "PECM3", "LAT1", "TRIlong", "ECRL"} <= set(problem.untrusted)
     assert "DELT1" not in problem.untrusted and "BRA" not in problem.untrusted
     said = " ".join(solve_static_optimization(problem).messages)

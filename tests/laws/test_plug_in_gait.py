@@ -69,9 +69,10 @@ def test_what_is_not_plug_in_gait_or_has_no_mass_is_refused() -> None:
     find_spec("mujoco") is None or find_spec("myo_sim") is None, reason="pip install 'myodrive[mujoco]'"
 )
 def test_a_leg_is_solved_from_them_without_any_model_file() -> None:
-    problem = md.mujoco_problem(md.from_plug_in_gait(walk()), "legs", mass_kg=50.0, height_m=1.6)
-    assert set(problem.coordinates) == {
+    found = md.simulate_with_mujoco(walk(), "legs", height_m=1.6)
+    assert set(found["moments"].joint.values) == {
         f"{c}_{s}" for s in "rl" for c in ("hip_flexion", "hip_adduction", "knee_angle", "ankle_angle")
     }
-    activations = md.solve_static_optimization(problem).activations
+    activations = found["simulated"]
     assert np.isfinite(activations).all() and float(activations.max()) > 0.05
+    assert found.info["simulation"]["model"] == {"file": "legs", "mass_kg": 50.0, "height_m": 1.6}

@@ -207,7 +207,7 @@ def test_a_force_without_a_side_goes_to_the_nearest_foot() -> None:
 
 
 def test_steps_in_pound_force_are_noticed_and_half_the_weight_on_one_plate_is_not() -> None:
-    around = np.zeros((10, 2, 3))
+    around = still_feet(np.arange(0, 1, 0.1))
     for share, refused in ((1.1 / 4.448, True), (0.5, False)):
         plate = step("plate1", 0.0)
         force = dataclasses.replace(plate, force=plate.force * share * 70 * 9.81 / 700)

@@ -12,8 +12,8 @@ import pytest
 
 from myodrive.errors import MissingExtraError, OptionError, SignalError
 from myodrive.from_simulation import mujoco_model
-from myodrive.from_simulation.mujoco_problem import mujoco_problem
-from myodrive.from_simulation.simulate import muscle_problem
+from myodrive.from_simulation.mujoco_simulate import simulate_with_mujoco
+from myodrive.from_simulation.muscle_signals import muscle_problem
 from myodrive.from_simulation.static_optimization import solve_static_optimization
 from myodrive.recording import Recording
 from myodrive.truth import leg, leg_mujoco
@@ -138,7 +138,7 @@ def test_the_leg_is_frozen() -> None:
 @myo_sim
 def test_the_muscles_of_myo_sim_are_those_that_the_angles_and_moments_of_the_recording_give() -> None:
     recording = one(UNDISTORTED, body="myo-sim")
-    problem = mujoco_problem(recording, "legs", height_m=leg_mujoco.HEIGHT_M)
+    problem = muscle_problem(simulate_with_mujoco(recording, "legs", height_m=leg_mujoco.HEIGHT_M))
     chosen = [problem.muscles.index(m) for m in map(str, recording["simulated"].muscle.values)]
     inner = slice(50, -50)  # where the filter of the angles is not at its end
     arms, force = problem.moment_arms[inner][..., chosen], problem.active_force[inner, chosen]

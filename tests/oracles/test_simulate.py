@@ -12,8 +12,8 @@ import myodrive as md
 import tiny_arm as arm
 from myodrive.errors import SignalError
 from myodrive.from_simulation.model_muscles import fit_model_muscles
+from myodrive.from_simulation.muscle_signals import muscle_joints
 from myodrive.from_simulation.results import tell
-from myodrive.from_simulation.steps import muscle_joints
 from myodrive.io.opensim_tables import write_storage
 from myodrive.recording import Recording
 

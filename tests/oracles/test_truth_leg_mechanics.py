@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import myodrive as md
-from myodrive.from_simulation.simulate import muscle_problem, simulate
+from myodrive.from_simulation.muscle_signals import muscle_problem
+from myodrive.from_simulation.simulate import simulate
 from myodrive.from_simulation.static_optimization import solve_static_optimization
 from myodrive.truth import leg
 from myodrive.truth.leg_movement import draw_trial

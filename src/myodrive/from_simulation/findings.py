@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import xarray as xr
 
-from myodrive.from_simulation.opensim import Coordinate, Model
-from myodrive.from_simulation.steps import muscle_joints
+from myodrive.from_simulation.muscle_problem import distrust
+from myodrive.from_simulation.muscle_signals import muscle_joints
+from myodrive.from_simulation.opensim import Model
 
 # Hicks et al. 2015 (10.1115/1.4029304): markers within 2 cm RMS and 4 cm at most, residual forces under 5 % of the
 # largest external force, residual moments under 1 % of height times that force, reserves under 5 % of joint moments.
@@ -34,33 +35,43 @@ class Finding:
 
 
 def judge(
-    signals: Mapping[str, xr.DataArray], model: Model, largest_force_n: float, complaints: int = 0
+    signals: Mapping[str, xr.DataArray],
+    residuals: Sequence[str] = (),
+    *,
+    complaints: int = 0,
+    untrusted: Mapping[str, str] | None = None,
 ) -> list[Finding]:
     """What the signals of a simulation say of its worth.
 
     Parameters
     ----------
     signals : dict of str to DataArray
-        As `simulate` has them.
-    model : Model
-    largest_force_n : float
-        The largest external force; 0 without any.
+        As `simulate` and `simulate_with_mujoco` have them.
+    residuals : sequence of str
+        The coordinates whose moments nothing can make.
     complaints : int
         Of OpenSim's optimiser.
+    untrusted : dict of str to str, optional
+        Muscles that the model does not get right: why.
     """
     found = _markers(signals["marker_errors"]) if "marker_errors" in signals else []
-    found += _residuals(signals["moments"], model, largest_force_n)
+    found += _residuals(signals["moments"].sel(joint=list(residuals)), _largest_force_n(signals))
     if "simulated" in signals:
         found += _failed(signals["simulated"], complaints)
         found += _reserves(signals["reserves"], signals["moments"], muscle_joints(signals["moment_arms"]))
         found += _saturated(signals["simulated"])
-    return found
+    return found + _untrusted(untrusted or {})
 
 
-def residual_coordinates(model: Model) -> list[Coordinate]:
+def full_share(activation: xr.DataArray) -> xr.DataArray:
+    """The share of frames in which each muscle is fully active."""
+    return (activation > SATURATED).mean("time")
+
+
+def residual_coordinates(model: Model) -> list[str]:
     """Those that carry the body through the world, so that nothing can make their moment; none in a model that is bolted down."""
     of_ground = [c for c in model.free if c.of_ground]
-    return of_ground if any(c.units == "m" for c in of_ground) else []
+    return [c.name for c in of_ground] if any(c.units == "m" for c in of_ground) else []
 
 
 # -- inside ----------------------------------------------------------------------------------------------------------
@@ -84,18 +95,22 @@ def _markers(errors: xr.DataArray) -> list[Finding]:
     ]  # fmt: skip
 
 
-def _residuals(moments: xr.DataArray, model: Model, largest_force_n: float) -> list[Finding]:
-    of_ground = residual_coordinates(model)
-    forces = [c.name for c in of_ground if c.units == "m"]
-    turns = [c.name for c in of_ground if c.units == "rad"]
+def _largest_force_n(signals: Mapping[str, xr.DataArray]) -> float:
+    """From outside; 0 without any."""
+    forces = signals.get("forces")
+    return float(np.abs(forces.where(forces.unit == "N")).max()) if forces is not None else 0.0
+
+
+def _residuals(residuals: xr.DataArray, largest_force_n: float) -> list[Finding]:
     found = []
-    for what, names, units, scale, limit in (
-        ("residual force", forces, "N", largest_force_n, RESIDUAL_FORCE),
-        ("residual moment", turns, "N m", largest_force_n * HEIGHT_M, RESIDUAL_MOMENT),
+    for what, units, scale, limit in (
+        ("residual force", "N", largest_force_n, RESIDUAL_FORCE),
+        ("residual moment", "N m", largest_force_n * HEIGHT_M, RESIDUAL_MOMENT),
     ):
-        if not names:
+        of_unit = residuals.values[:, residuals.unit.values == units]
+        if not of_unit.size:
             continue
-        peak = float(np.abs(moments.sel(joint=names)).max())
+        peak = float(np.abs(of_unit).max())
         good = peak <= limit * scale
         against = "the largest external force" if units == "N" else "it times 1.7 m"
         share = f", {100 * peak / scale:.1f} % of {against}" if scale else ""
@@ -152,7 +167,7 @@ def _reserves(reserves: xr.DataArray, moments: xr.DataArray, joints: list[str]) 
 
 
 def _saturated(activation: xr.DataArray) -> list[Finding]:
-    share = (activation > SATURATED).mean("time")
+    share = full_share(activation)
     full = {str(m): float(v) for m, v in zip(share.muscle.values, share.values) if v > 0}
     if not full:
         return []
@@ -164,3 +179,7 @@ def _saturated(activation: xr.DataArray) -> list[Finding]:
             "activity is cut off.",
         )
     ]  # fmt: skip
+
+
+def _untrusted(untrusted: Mapping[str, str]) -> list[Finding]:
+    return [Finding("untrusted muscles", len(untrusted), "1", False, words) for words in distrust(untrusted)]

@@ -104,10 +104,17 @@ def place_forces(
     return [dataclasses.replace(f, body=on.get(f.name, feet.get(f.name, "")), stated=f.name in on) for f in forces]
 
 
-def check_forces(
-    forces: Sequence[ExternalForce], body: Float[np.ndarray, "time point axis"], mass_kg: float, where: str
-) -> None:
-    """Refuse forces in another unit or another frame than the body, of which `body` are markers or places of its parts.
+def check_forces(forces: Sequence[ExternalForce], body: xr.DataArray, mass_kg: float, where: str) -> None:
+    """Refuse forces in another unit or another frame than the body.
+
+    Parameters
+    ----------
+    forces : sequence of ExternalForce
+    body : DataArray (time, marker or body, axis)
+        Where markers or parts of the body were, in m; where a force acts is judged at those times alone.
+    mass_kg : float
+    where : str
+        For messages.
 
     Raises
     ------
@@ -117,9 +124,9 @@ def check_forces(
     """
     weight = mass_kg * GRAVITY
     for force in forces:
-        acts = force.touches(weight)
+        acts = force.touches(weight) & _at_times_of(body, force)
         if acts.any():
-            _check_points(force, acts, body, where)
+            _check_points(force, acts, body.values, where)
     feet = [f for f in forces if not f.stated]  # a hand may push as it likes
     total = sum((f.force for f in feet), np.zeros(3))
     peak = float(np.linalg.norm(total, axis=-1).max()) / weight
@@ -158,8 +165,7 @@ def find_feet(
     """
     placed = []
     for force in forces:
-        acts = force.touches(mass_kg * GRAVITY) & (force.time >= places.time.values[0])
-        acts &= force.time <= places.time.values[-1]
+        acts = force.touches(mass_kg * GRAVITY) & _at_times_of(places, force)
         if force.stated or not acts.any():
             placed.append(force)
             continue
@@ -182,6 +188,15 @@ def find_feet(
             )
         placed.append(dataclasses.replace(force, body=body))
     return placed
+
+
+def forces_signal(forces: Sequence[ExternalForce]) -> xr.DataArray:
+    """The inverse of `external_forces`: (time, channel), N, m and N m."""
+    parts = {"v": "N", "p": "m", "t": "N m"}
+    labels = [f"{f.name}_{part}{a}" for f in forces for part in parts for a in "xyz"]
+    values = np.column_stack([v for f in forces for v in (f.force, f.point, f.torque)])
+    signal = make_signal(values, ("time", "channel"), {"channel": labels}, units="mixed", time=forces[0].time)
+    return signal.assign_coords(unit=("channel", [u for _ in forces for u in parts.values() for _ in range(3)]))
 
 
 def write_loads(forces: Sequence[ExternalForce], folder: Path) -> Path | None:
@@ -244,6 +259,10 @@ def _one_force(stem: str, columns: Mapping[str, np.ndarray], time: np.ndarray, w
     # Where nothing acts many programs write no point; 0 does no harm there.
     point, torque = np.nan_to_num(point), np.nan_to_num(torque) if torque is not None else np.zeros_like(force)
     return ExternalForce(name, time, force, point, torque, side=sides[0] if len(sides) == 1 else "")
+
+
+def _at_times_of(signal: xr.DataArray, force: ExternalForce) -> np.ndarray:
+    return (force.time >= signal.time.values[0]) & (force.time <= signal.time.values[-1])
 
 
 def _check_direction(force: ExternalForce, acts: np.ndarray, where: str) -> None:

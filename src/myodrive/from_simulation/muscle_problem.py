@@ -20,6 +20,7 @@ FORMAT = 1
 # A muscle acts on a coordinate if its moment arm reaches this anywhere. Paths that wrap leave arms of .3 mm about joints that
 # they do not pass; taken for real, they make muscles saturate to hold up the pelvis.
 LEAST_ARM_M = 1e-3
+MUSCLE_RESERVE = 1.0  # N m or N for one unit of control, where a muscle acts: dear, so that muscles come first
 
 # The arrays, their dimensions, and their units where the coordinate is an angle (of a translation: N, N/N, N).
 _ARRAYS = {
@@ -216,6 +217,14 @@ class MuscleProblem:
         for values in (self.time, *(getattr(self, name) for name in _ARRAYS)):
             digest.update(values.tobytes())
         return digest.hexdigest()
+
+
+def distrust(untrusted: Mapping[str, str]) -> list[str]:
+    """Muscles that a model does not get right, in a sentence for each reason."""
+    named: dict[str, list[str]] = {}
+    for muscle, why in untrusted.items():
+        named.setdefault(why, []).append(muscle)
+    return [f"Not to be trusted, {', '.join(muscles)}: {why}." for why, muscles in named.items()]
 
 
 def _names(kind: str, names: Sequence[str]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from myodrive.errors import OptionError, SignalError
+from myodrive.from_simulation.person import check_person, person_of
 from myodrive.recording import Recording, gap_free_runs
 
 # The rotation of the hip is left out: its zero hangs on where the markers of the thigh are.
@@ -48,8 +49,7 @@ def from_plug_in_gait(recording: Recording, mass_kg: float | None = None) -> Rec
     --------
     >>> import myodrive as md
     >>> walk = md.from_plug_in_gait(md.read("walk.c3d"))                              # doctest: +SKIP
-    >>> problem = md.mujoco_problem(walk, "legs", mass_kg=32.1, height_m=1.45)        # doctest: +SKIP
-    >>> md.solve_static_optimization(problem).activations                             # doctest: +SKIP
+    >>> md.simulate_with_mujoco(walk, "legs")["simulated"]                            # doctest: +SKIP
     """
     mass = _mass(recording, mass_kg)
     angles, moments = (_named(recording, name) for name in ("angles", "moments"))
@@ -75,6 +75,12 @@ def from_plug_in_gait(recording: Recording, mass_kg: float | None = None) -> Rec
     return recording.replace(signals=found)
 
 
+def is_plug_in_gait(recording: Recording) -> bool:
+    """Whether there are angles and moments, and both under Plug-in Gait's names."""
+    labels = [map(str, recording[name].joint.values) for name in ("angles", "moments") if name in recording]
+    return len(labels) == 2 and all(any(_LABEL.fullmatch(label) for label in some) for some in labels)
+
+
 def _named(recording: Recording, name: str) -> xr.DataArray:
     """The columns that are Plug-in Gait's, under OpenSim's names."""
     signal = recording[name].transpose("time", "joint")
@@ -88,13 +94,12 @@ def _named(recording: Recording, name: str) -> xr.DataArray:
 
 
 def _mass(recording: Recording, given: float | None) -> float:
-    said = recording.info.get("PROCESSING", {}).get("Bodymass", [np.nan]) if given is None else given
-    mass = float(np.ravel(said)[0])
-    if not 1 <= mass <= 300:
+    mass = person_of(recording).get("mass_kg") if given is None else given
+    if mass is None:
         raise OptionError(
-            "the moments are for each kg of body mass, which is not known." if given is None
-            else f"a mass of {mass:g} kg is no person's.",
+            "the moments are for each kg of body mass, which is not known.",
             where=recording.label,
-            remedy="Give mass_kg.",
-        )  # fmt: skip
+            remedy="Give the person's mass.",
+        )
+    check_person(mass, where=recording.label)
     return mass

@@ -77,9 +77,12 @@ def inputs(recording: Recording) -> list[str]:
     """Which markers and forces went in, which did not, and what that costs."""
     said = recording.info["simulation"]
     markers = said["markers"]
-    lines = _of_markers(markers) if markers else ["The angles were given, so no markers were followed."]
+    lines = _of_markers(markers) if markers else [f"The {said['given']} were given, so no markers were followed."]
+    lines += said.get("notes", [])
     acts = {name: body for name, body in said["forces"].items() if body}
-    if acts:
+    if "moments" in said["given"]:
+        lines.append("Inverse dynamics was not needed, so forces from outside were not looked at.")
+    elif acts:
         lines.append("Forces: " + ", ".join(f"{name} acts on {body}" for name, body in acts.items()) + ".")
     else:
         lines.append("No forces from outside: the moments hold only where nothing else touches the body.")

@@ -7,33 +7,25 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-import xarray as xr
-
 from myodrive.errors import OptionError
 from myodrive.from_simulation.findings import judge, residual_coordinates
-from myodrive.from_simulation.ground_forces import ExternalForce, check_forces, find_feet, write_loads
+from myodrive.from_simulation.ground_forces import ExternalForce, check_forces, find_feet, forces_signal, write_loads
 from myodrive.from_simulation.marker_map import MarkerMatch
-from myodrive.from_simulation.muscle_problem import MuscleProblem
+from myodrive.from_simulation.muscle_signals import Signals, in_degrees, optimize
 from myodrive.from_simulation.opensim import Model, read_model
-from myodrive.from_simulation.static_optimization import solve_static_optimization
+from myodrive.from_simulation.person import check_person
 from myodrive.from_simulation.steps import (
     ACCURACY,
-    MUSCLE_RESERVE,
     body_places,
     inverse_dynamics,
     inverse_kinematics,
-    muscle_joints,
     static_optimization_of_opensim,
 )
 from myodrive.from_simulation.trial import Trial, followed_markers, read_angle_trial, read_marker_trial, scale_from
-from myodrive.recording import Recording, make_signal
-
-LEAST_ACTIVATION = 0.01  # the least control of Millard's and Thelen's muscles in OpenSim, which its own tool keeps to
+from myodrive.recording import Recording
 
 SOLVERS = ("own", "opensim", "none")
 Progress = Callable[[str, float, float], object]
-Signals = dict[str, xr.DataArray]
 
 
 def simulate(
@@ -137,45 +129,25 @@ def simulate(
             signals |= more
     if static_optimization == "own" and "moment_arms" in signals:
         step("static optimisation", 3, 4)
-        signals |= _optimize(signals)
+        signals |= optimize(signals)
     step("done", 4, 4)
     found["angles_unfiltered"], signals["angles"] = in_degrees(motion), in_degrees(signals["angles"])
-    found |= {"forces": _forces_signal(outside)} if outside else {}
+    found |= {"forces": forces_signal(outside)} if outside else {}
     signals = {k: v.isel(time=trial.covers(v)) for k, v in found.items()} | signals
-    largest = float(np.abs(signals["forces"].where(signals["forces"].unit == "N")).max()) if outside else 0.0
+    residuals = residual_coordinates(about)
     said = {
+        "backend": "opensim",
+        "given": "markers" if trial.match else "angles",
         "model": {"file": Path(model).name, "mass_kg": about.mass_kg, "scale_factors": factors},
         "cutoff_hz": cutoff_hz,
         "accuracy": accuracy,
         "static_optimization": static_optimization,
         "markers": _matched(trial.match, gaps) if trial.match else {},
         "forces": {f.name: f.body for f in outside},
-        "residuals": [c.name for c in residual_coordinates(about)],
-        "findings": [dataclasses.asdict(f) for f in judge(signals, about, largest, complaints)],
+        "residuals": residuals,
+        "findings": [dataclasses.asdict(f) for f in judge(signals, residuals, complaints=complaints)],
     }
     return Recording(signals, source=dataclasses.replace(trial.source, reader="simulate"), info={"simulation": said})
-
-
-def muscle_problem(recording: Recording) -> MuscleProblem:
-    """The problem of static optimisation in a simulated recording, of the coordinates that muscles act on.
-
-    Passive forces are left out, as OpenSim's own tool has it. Muscles that `simulate_with_mujoco` does not trust are named.
-
-    Raises
-    ------
-    SignalError
-        If the recording does not come from `simulate` or `simulate_with_mujoco`, or its model has no muscles.
-    """
-    problem = _problem({name: recording[name] for name in ("moment_arms", "moments", "active_force")})
-    return dataclasses.replace(problem, untrusted=recording.info.get("simulation", {}).get("untrusted", {}))
-
-
-def in_degrees(angles: xr.DataArray) -> xr.DataArray:
-    """Angles in deg where they were in rad; translations stay."""
-    turns = angles.unit.values == "rad"
-    values = np.where(turns, np.degrees(angles.values), angles.values)
-    units = np.where(turns, "deg", angles.unit.values)
-    return angles.copy(data=values).assign_coords(unit=("joint", units))
 
 
 # -- inside ----------------------------------------------------------------------------------------------------------
@@ -201,8 +173,7 @@ def _check_options(
         raise OptionError(f"the accuracy must be between 1e-10 and 1e-2, and is {accuracy:g}.", where="accuracy")
     if static is not None and mass_kg is None:
         raise OptionError("scaling from a static trial needs the person's mass.", remedy="Give --mass-kg.")
-    if mass_kg is not None and not 1 <= mass_kg <= 300:
-        raise OptionError(f"a mass of {mass_kg:g} kg is no person's.", where="--mass-kg")
+    check_person(mass_kg, where="--mass-kg")
     if static_optimization not in SOLVERS:
         raise OptionError(f"is own, opensim or none, not '{static_optimization}'.", where="--static-optimization")
 
@@ -214,36 +185,14 @@ def _pose(
     bodies = _steppers(model, trial.forces)
     gaps: dict[str, str] = {}
     if trial.match is None:
-        poses = {"angles_unfiltered": trial.movement, "places": body_places(model, trial.movement, bodies)}
-        check_forces(trial.forces, poses["places"].values, mass_kg, trial.forces_from)
+        poses = {"angles_unfiltered": trial.movement, "places": body_places(model, trial.padded, bodies)}
+        check_forces(trial.forces, poses["places"], mass_kg, trial.forces_from)
     else:
         markers, gaps = followed_markers(trial, trial.match, model)
-        check_forces(trial.forces, markers.values, mass_kg, trial.forces_from)
+        check_forces(trial.forces, markers, mass_kg, trial.forces_from)
         weights = {m: w for m, w in trial.match.weights.items() if m in markers.marker.values}
         poses = {"markers": markers} | inverse_kinematics(model, markers, weights, bodies, folder, accuracy)
     return poses, find_feet(trial.forces, poses.pop("places"), mass_kg, trial.forces_from), gaps
-
-
-def _optimize(signals: Signals) -> Signals:
-    """Our own static optimisation, as OpenSim's own tool would name its results."""
-    solution = solve_static_optimization(_problem(signals), bounds=(LEAST_ACTIVATION, 1.0))
-    reserves = signals["moments"].copy()
-    reserves.loc[{"joint": list(solution.problem.coordinates)}] = solution.reserves.values
-    return {"simulated": solution.activations, "muscle_forces": solution.forces, "reserves": reserves}
-
-
-def _problem(signals: Mapping[str, xr.DataArray]) -> MuscleProblem:
-    arms = signals["moment_arms"]
-    joints = muscle_joints(arms)
-    return MuscleProblem(
-        muscles=[str(m) for m in arms.muscle.values],
-        coordinates=joints,
-        time=arms.time.values,
-        torques=signals["moments"].sel(joint=joints).values,
-        moment_arms=arms.sel(joint=joints).values,
-        active_force=np.maximum(signals["active_force"].values, 0.0),
-        reserves=np.full(len(joints), MUSCLE_RESERVE),
-    )
 
 
 def _steppers(model: Model, forces: Sequence[ExternalForce]) -> list[str]:
@@ -262,11 +211,3 @@ def _matched(match: MarkerMatch, gaps: Mapping[str, str]) -> dict[str, object]:
         "bodies_without_marker": list(match.bare_bodies),
         "gaps": dict(gaps),
     }
-
-
-def _forces_signal(forces: Sequence[ExternalForce]) -> xr.DataArray:
-    parts = {"v": "N", "p": "m", "t": "N m"}
-    labels = [f"{f.name}_{part}{a}" for f in forces for part in parts for a in "xyz"]
-    values = np.column_stack([v for f in forces for v in (f.force, f.point, f.torque)])
-    signal = make_signal(values, ("time", "channel"), {"channel": labels}, units="mixed", time=forces[0].time)
-    return signal.assign_coords(unit=("channel", [u for _ in forces for u in parts.values() for _ in range(3)]))

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int
 from myodrive.activation import Activation
 from myodrive.errors import OptionError, SignalError
 from myodrive.from_simulation.cost import Cost
-from myodrive.from_simulation.muscle_problem import MuscleProblem
+from myodrive.from_simulation.muscle_problem import MuscleProblem, distrust
 from myodrive.from_simulation.smooth_solver import Parabola, solve_smoothly
 
 OPTIMAL = 1e-5  # the largest residual of the conditions of optimality, in units of control, of a frame that is kept
@@ -81,7 +81,8 @@ class StaticOptimizationResult:
     @property
     def messages(self) -> list[str]:
         """What a reader must know, in sentences: frames left out, untrusted muscles, reserves, muscles at their bound."""
-        return [*self._frames_left_out(), *self._untrusted(), *self._shortfalls(), *self._saturations()]
+        untrusted = distrust(self.problem.untrusted)
+        return [*self._frames_left_out(), *untrusted, *self._shortfalls(), *self._saturations()]
 
     def to_activation(self) -> Activation:
         """As the result that every route ends in. An activation of 1 is the model's own maximum."""
@@ -101,11 +102,6 @@ class StaticOptimizationResult:
                 times = ", ".join(f"{t:g}" for t in self.problem.time[which][:5]) + (", …" if which.sum() > 5 else "")
                 sentences.append(f"{which.sum()} of {which.size} frames are {what} and NaN in the result: {times} s.")
         return sentences
-
-    def _untrusted(self) -> list[str]:
-        reasons = dict.fromkeys(self.problem.untrusted.values())
-        named = {why: [m for m, reason in self.problem.untrusted.items() if reason == why] for why in reasons}
-        return [f"Not to be trusted, {', '.join(muscles)}: {why}." for why, muscles in named.items()]
 
     def _shortfalls(self) -> list[str]:
         crossed = (np.abs(self.problem.moment_arms) > 0).any(axis=(0, 2))  # NaN is not
@@ -177,7 +173,7 @@ def solve_static_optimization(
     Two equal muscles share 30 N m; the reserve, of 1 N m for a unit of control, adds a little.
 
     >>> import numpy as np
-    >>> from myodrive.from_simulation.muscle_problem import MuscleProblem
+    >>> from myodrive.from_simulation.muscle_problem import MuscleProblem, distrust
     >>> elbow = MuscleProblem(
     ...     muscles=("biceps", "brachialis"), coordinates=("elbow_flexion",), time=np.array([0.0]),
     ...     torques=np.array([[30.0]]), moment_arms=np.full((1, 1, 2), 0.04), active_force=np.full((1, 2), 1000.0),

@@ -13,16 +13,15 @@ from scipy import signal as sps
 from scipy.interpolate import make_interp_spline
 
 from myodrive.errors import SignalError
-from myodrive.from_simulation.muscle_problem import LEAST_ARM_M
+from myodrive.from_simulation.muscle_problem import MUSCLE_RESERVE
+from myodrive.from_simulation.muscle_signals import FORCE_UNITS, muscle_joints, over_joints, over_muscles
 from myodrive.from_simulation.opensim import STARTING_S, Model, run_opensim
 from myodrive.io.opensim_tables import read_storage, write_trc
 from myodrive.recording import Recording, make_signal, sampling_rate
 
 ACCURACY = 1e-5  # of inverse kinematics: OpenSim's default; at 1e-4 running angles stop 1 to 2 degrees short
 FILTER_ORDER = 3  # run both ways: OpenSim's tools filter motion so, and only the same filter meets their results
-MUSCLE_RESERVE = 1.0  # N m or N for one unit of control, where a muscle acts: dear, so that muscles come first
-OTHER_RESERVE = 100.0  # where none acts and something must
-FORCE_UNITS = {"rad": "N m", "m": "N", "": ""}  # of the generalised force, by the unit of the coordinate
+OTHER_RESERVE = 100.0  # N m or N for one unit of control, where no muscle acts and something must
 # Time limits: seconds a frame, about forty times what an idle core takes with 80 muscles, as the machine may be busy.
 _IK_S, DYNAMICS_S, _OPTIMIZATION_S = 1.0, 0.2, 6.0
 _FAILED = re.compile(r"could not find a solution|optimizer (failed|could not)|did not converge", re.IGNORECASE)
@@ -67,7 +66,7 @@ def inverse_kinematics(
         {"time": time},
         time_limit_s=STARTING_S + _IK_S * time.size,
     )
-    angles = _over_joints(done.arrays["angles"], done.answer["coordinates"], model, time)
+    angles = _over_coordinates(done.arrays["angles"], done.answer["coordinates"], model, time)
     errors = make_signal(
         done.arrays["errors"], ("time", "marker"), {"marker": done.answer["markers"]}, units="m", time=time
     )
@@ -121,26 +120,11 @@ def inverse_dynamics(
         time_limit_s=STARTING_S + DYNAMICS_S * time.size,
     )
     joints, muscles = done.answer["coordinates"], done.answer["muscles"]
-    unit = {c.name: FORCE_UNITS[c.units] for c in model.coordinates}
-    moments = make_signal(done.arrays["moments"], ("time", "joint"), {"joint": joints}, units="mixed", time=time)
     signals = {
-        "angles": _over_joints(done.arrays["values"], done.answer["all_coordinates"], model, time),
-        "moments": moments.assign_coords(unit=("joint", [unit[j] for j in joints])),
+        "angles": _over_coordinates(done.arrays["values"], done.answer["all_coordinates"], model, time),
+        "moments": over_joints(done.arrays["moments"], joints, _force_units(model, joints), time),
     }
-    if muscles:
-        signals["moment_arms"] = make_signal(
-            done.arrays["moment_arms"],
-            ("time", "joint", "muscle"),
-            {"joint": joints, "muscle": muscles},
-            units="m",
-            time=time,
-        )
-        units = {"muscle_lengths": "m", "muscle_velocities": "m/s", "active_force": "N", "passive_force": "N"}
-        for name, one in units.items():
-            signals[name] = make_signal(
-                done.arrays[name], ("time", "muscle"), {"muscle": muscles}, units=one, time=time
-            )
-    return signals
+    return signals | (over_muscles(done.arrays, joints, muscles, time) if muscles else {})
 
 
 def static_optimization_of_opensim(
@@ -184,22 +168,9 @@ def static_optimization_of_opensim(
         raise SignalError(f"OpenSim's static optimisation wrote {written.size} of {time.size} frames.")
     simulated = make_signal(_pick(activation, muscles), ("time", "muscle"), {"muscle": muscles}, units="1", time=time)
     forces = make_signal(_pick(force, muscles), ("time", "muscle"), {"muscle": muscles}, units="N", time=time)
-    used = make_signal(
-        _pick(force, [f"reserve_{j}" for j in reserves]),
-        ("time", "joint"),
-        {"joint": [*reserves]},
-        units="mixed",
-        time=time,
-    )
-    unit = {c.name: FORCE_UNITS[c.units] for c in model.coordinates}
-    used = used.assign_coords(unit=("joint", [unit[j] for j in reserves]))
+    taken = _pick(force, [f"reserve_{j}" for j in reserves])
+    used = over_joints(taken, [*reserves], _force_units(model, [*reserves]), time)
     return {"simulated": simulated, "muscle_forces": forces, "reserves": used}, len(_FAILED.findall(done.log))
-
-
-def muscle_joints(moment_arms: xr.DataArray) -> list[str]:
-    """The coordinates that at least one muscle acts on."""
-    arms = moment_arms.transpose("joint", "time", "muscle").values
-    return [str(j) for j in moment_arms.joint.values[np.abs(arms).max(axis=(1, 2)) > LEAST_ARM_M]]
 
 
 def smooth_motion(
@@ -230,10 +201,14 @@ def smooth_motion(
 # -- inside ----------------------------------------------------------------------------------------------------------
 
 
-def _over_joints(values: np.ndarray, names: Sequence[str], model: Model, time: np.ndarray) -> xr.DataArray:
+def _over_coordinates(values: np.ndarray, names: Sequence[str], model: Model, time: np.ndarray) -> xr.DataArray:
     unit = {c.name: c.units for c in model.coordinates}
-    signal = make_signal(values, ("time", "joint"), {"joint": list(names)}, units="mixed", time=time)
-    return signal.assign_coords(unit=("joint", [unit[n] for n in names]))
+    return over_joints(values, names, [unit[n] for n in names], time)
+
+
+def _force_units(model: Model, names: Sequence[str]) -> list[str]:
+    unit = {c.name: FORCE_UNITS[c.units] for c in model.coordinates}
+    return [unit[n] for n in names]
 
 
 def _over_bodies(places: np.ndarray, bodies: Sequence[str], time: np.ndarray) -> xr.DataArray:

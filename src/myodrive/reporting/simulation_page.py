@@ -9,9 +9,9 @@ import numpy as np
 import xarray as xr
 from markupsafe import Markup
 
-from myodrive.from_simulation.findings import SATURATED
+from myodrive.from_simulation.findings import full_share
+from myodrive.from_simulation.muscle_signals import muscle_joints
 from myodrive.from_simulation.results import inputs
-from myodrive.from_simulation.steps import muscle_joints
 from myodrive.recording import Recording
 from myodrive.reporting.page import Table, fill_template
 from myodrive.reporting.svg import Dot, Line, dot_chart, line_chart
@@ -24,16 +24,26 @@ SOLVERS = {
     "opensim": "OpenSim's own tool",
     "none": "nobody: no activations were asked for",
 }
-REFERENCES = (
-    "Delp et al. 2007, OpenSim: doi:10.1109/TBME.2007.901024",
-    "Seth et al. 2018, OpenSim: doi:10.1371/journal.pcbi.1006223",
-    "Crowninshield and Brand 1981, the cost of static optimisation: doi:10.1016/0021-9290(81)90035-X",
-    "Hicks et al. 2015, what is usual of markers, residuals and reserves: doi:10.1115/1.4029304",
-)
+OPTIONS = ("model", "cutoff_hz", "accuracy", "static_optimization")
+REFERENCES = {
+    "opensim": (
+        "Delp et al. 2007, OpenSim: doi:10.1109/TBME.2007.901024",
+        "Seth et al. 2018, OpenSim: doi:10.1371/journal.pcbi.1006223",
+    ),
+    "mujoco": (
+        "Todorov et al. 2012, MuJoCo: doi:10.1109/IROS.2012.6386109",
+        "Rajagopal et al. 2016, the legs: doi:10.1109/TBME.2016.2586891",
+        "Saul et al. 2015, the arm: doi:10.1080/10255842.2014.916698",
+    ),
+    "": (
+        "Crowninshield and Brand 1981, the cost of static optimisation: doi:10.1016/0021-9290(81)90035-X",
+        "Hicks et al. 2015, what is usual of markers, residuals and reserves: doi:10.1115/1.4029304",
+    ),
+}
 
 
 def render_simulation(recording: Recording) -> str:
-    """The page as text, from a recording that `simulate` made."""
+    """The page as text, from a recording that `simulate` or `simulate_with_mujoco` made."""
     said = recording.info["simulation"]
     return fill_template(
         "simulation.html.j2",
@@ -44,8 +54,9 @@ def render_simulation(recording: Recording) -> str:
         solver=SOLVERS[said["static_optimization"]],
         sections=[s for s in _sections(recording) if s[2]],
         muscles=_muscles(recording),
-        references=[linked(r) for r in REFERENCES],
-        options=json.dumps({k: said[k] for k in ("model", "cutoff_hz", "accuracy", "static_optimization")}, indent=1),
+        backend=said["backend"],
+        references=[linked(r) for r in (*REFERENCES[said["backend"]], *REFERENCES[""])],
+        options=json.dumps({k: said[k] for k in OPTIONS if k in said}, indent=1),
     )
 
 
@@ -91,7 +102,7 @@ def _activations(recording: Recording) -> list[Markup]:
     charts = []
     for name, sides in _sides([str(m) for m in simulated.muscle.values]).items():
         lines = [_line(simulated.sel(muscle=muscle), style) for muscle, style in sides.items()]
-        full = max(float((simulated.sel(muscle=muscle) > SATURATED).mean()) for muscle in sides)
+        full = float(full_share(simulated.sel(muscle=list(sides))).max())
         note = f"full in {100 * full:.0f} %" if full else ""
         charts.append(_chart(name, lines, y_range=(0.0, 1.0), note=note))
     return charts
@@ -147,12 +158,13 @@ def _muscles(recording: Recording) -> Table | None:
     if "simulated" not in recording:
         return None
     simulated, force = recording["simulated"], recording["muscle_forces"]
+    full = full_share(simulated)
     rows = [
         [
             str(muscle),
             number(float(simulated.sel(muscle=muscle).max()), 2),
             number(float(simulated.sel(muscle=muscle).mean()), 2),
-            f"{100 * float((simulated.sel(muscle=muscle) > SATURATED).mean()):.0f} %",
+            f"{100 * float(full.sel(muscle=muscle)):.0f} %",
             f"{float(force.sel(muscle=muscle).max()):.0f}",
         ]
         for muscle in simulated.muscle.values

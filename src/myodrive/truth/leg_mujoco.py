@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from myodrive.from_simulation.mujoco_model import MujocoModel, load_mujoco_model
-from myodrive.from_simulation.mujoco_problem import evaluate_motion, with_followers
+from myodrive.from_simulation.mujoco_motion import evaluate_motion, with_followers
 from myodrive.from_simulation.muscle_problem import MuscleProblem
 from myodrive.from_simulation.steps import MUSCLE_RESERVE
 from myodrive.truth import leg

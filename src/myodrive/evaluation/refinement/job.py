@@ -19,8 +19,8 @@ from myodrive.evaluation.refinement.experiments import both_of
 from myodrive.evaluation.refinement.folds import by_what_there_is
 from myodrive.evaluation.refinement.pairing import Pairs, pair_muscles
 from myodrive.evaluation.refinement.result import Comparison
+from myodrive.from_simulation.muscle_signals import muscle_problem
 from myodrive.from_simulation.refinement import Refinement
-from myodrive.from_simulation.simulate import muscle_problem
 from myodrive.from_simulation.torque_check import check_torques
 from myodrive.paired import PairedEstimator
 from myodrive.recording import Recording, Study, data_hash
