@@ -122,7 +122,8 @@ def cycles_from_periodicity(signal: xr.DataArray, period_s: tuple[float, float] 
     clock, values = _standardised(signal)
     if not values.size or clock[-1] - clock[0] < 2.5 * period_s[0]:
         return []
-    period = _period(values, period_s)
+    furthest = min(round(period_s[1] * CLOCK_HZ), len(values) // 2)  # at least two whole periods
+    period = find_period(values, round(period_s[0] * CLOCK_HZ), furthest)
     if period is None:
         return []
     component = values @ np.linalg.svd(values, full_matrices=False)[2][0]
@@ -268,16 +269,20 @@ def _standardised(signal: xr.DataArray) -> tuple[Float[np.ndarray, " time"], Flo
     return clock, (values - values.mean(axis=0))[:, varies] / spread[varies]
 
 
-def _period(values: Float[np.ndarray, "time column"], period_s: tuple[float, float]) -> float | None:
-    """The period in samples, or None where the signal does not repeat."""
+def find_period(
+    values: Float[np.ndarray, "time column"], nearest: int, furthest: int, nearly: float = 0.8
+) -> int | None:
+    """The period in samples of standardised columns, or None where they do not repeat between `nearest` and `furthest`.
+
+    It is the first peak of their mean autocorrelation that is `nearly` as high as the highest, so as not to find twice
+    the period, and reaches `PERIODIC_R`.
+    """
     n_time = len(values)
-    furthest = min(round(period_s[1] * CLOCK_HZ), n_time // 2)  # at least two whole periods
     spectrum = np.abs(np.fft.rfft(values, 2 * n_time, axis=0)) ** 2
     raw = np.fft.irfft(spectrum.sum(axis=1))[: furthest + 1]
-    own = raw / raw[0] * n_time / (n_time - np.arange(furthest + 1))  # unbiased: fewer products at longer lags
-    peaks, _ = sps.find_peaks(own)
-    peaks = peaks[(peaks >= period_s[0] * CLOCK_HZ) & (own[peaks] >= PERIODIC_R)]
-    if not peaks.size:
+    if raw[0] <= 1e-9 * n_time:  # constant but for rounding
         return None
-    good = peaks[own[peaks] >= 0.8 * own[peaks].max()]  # the first of those nearly as high: not twice the period
-    return float(good[0])
+    own = raw / raw[0] * n_time / (n_time - np.arange(len(raw)))  # unbiased: fewer products at longer lags
+    peaks, _ = sps.find_peaks(own)
+    peaks = peaks[(peaks >= nearest) & (own[peaks] >= PERIODIC_R)]
+    return int(peaks[own[peaks] >= nearly * own[peaks].max()][0]) if peaks.size else None

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float
 from pydantic import Field
 from scipy.interpolate import make_interp_spline
 
+from myodrive.conditioning.movements import PERIOD_S, find_period
 from myodrive.estimator import Context, Estimate
 from myodrive.from_simulation.corrections import Correction, CorrectionConfig, apply_gains, fit_gains, lags_within
 from myodrive.from_simulation.seq2seq import SMALLEST, Hyper, Seq2Seq, Seq2SeqTask, Sizes, Windows, decode
@@ -23,6 +24,7 @@ STEPS_PER_S, STEPS = 20, (400, 3000)
 NOISE_ROOT_S, NOISE = 0.7, (0.03, 0.2)
 # What is expected of the share of the network before any fold was seen: half, as of a mean of two; and how firmly.
 SHARE, SHARE_SD, FOLD_SD = 0.5, 0.25, 0.05
+PACE_REACH = 2.0  # standard deviations of the training trials: the network knows nothing beyond them
 FORCED_SHARE = 0.5  # of the training, over which teacher forcing falls from always to never
 
 
@@ -35,7 +37,7 @@ class STDRNetConfig(CorrectionConfig):
     skip: bool = True
     n_unit: int = Field(default=32, gt=0)  # of each recurrence and of the attention
     step_s: float = Field(default=0.02, gt=0)  # of the network: an envelope at 6 Hz has nothing between
-    window_s: float = Field(default=2.0, gt=0)  # the pace must show in it; the longest trial where that is shorter
+    window_s: float = Field(default=2.0, gt=0)  # that a cycle or two are in it; the longest trial where that is shorter
     reach_s: float = Field(default=0.2, ge=0)  # of the attention to either side: times correspond but for a lag
     n_folds: int = Field(default=5, ge=2)  # networks, each learned without one fold
     # Of training for each network; never fewer, so no fold is used to stop. Without one 20 for each second of the training
@@ -54,10 +56,11 @@ class STDRNetConfig(CorrectionConfig):
 class STDRNet(Correction):
     """Spatio-temporal refinement of simulated activity: sequence to sequence with attention, all muscles together.
 
-    A bidirectional recurrence reads all simulated channels, additive attention looks at what lies within ±`reach_s` of a
-    step, and a recurrent decoder, fed its own last value, gives mean and scale of every muscle's envelope. It runs on
-    windows that overlap by half. Past the network goes each muscle's own simulated activity at one gain, offset and lag
-    (`skip`), and the two are mixed.
+    A bidirectional recurrence reads all simulated channels and, beside them, how many cycles a second the whole trial has:
+    electromechanical delays change with speed, and a window does not tell it well enough. Additive attention looks at what
+    lies within ±`reach_s` of a step, and a recurrent decoder, fed its own last value, gives mean and scale of every
+    muscle's envelope. It runs on windows that overlap by half. Past the network goes each muscle's own simulated activity
+    at one gain, offset and lag (`skip`), and the two are mixed.
 
     One network is learned without each fold of the training data (subjects, trials, or blocks of one trial), for a number
     of steps that is set beforehand, and the estimate is the mean of all. What each says of its own fold decides for each
@@ -80,6 +83,7 @@ class STDRNet(Correction):
     always: ClassVar[tuple[str, ...]] = ("simulated",)
     centre_: np.ndarray  # (channel,) and `spread_`, of the inputs
     spread_: np.ndarray
+    pace_: np.ndarray  # (2,) mean and standard deviation of the cycles per second of the training trials
     size_: np.ndarray  # (muscle,) standard deviation of the training targets
     level_: np.ndarray  # (network, muscle) mean of what each was taught, to which its output is added
     gains_: np.ndarray  # (network, muscle, [gain, offset, lag in samples]) of what goes past each network
@@ -96,6 +100,10 @@ class STDRNet(Correction):
         self.centre_, self.spread_ = _moments(np.concatenate([s.inputs for s in stretches]))
         wanted = np.concatenate([s.targets for s in stretches])
         self.size_ = _moments(wanted)[1]
+        paces = np.array([self._pace(s) for s in stretches])
+        paces = paces[np.isfinite(paces)] if np.isfinite(paces).any() else np.zeros(1)
+        # Of a pace that did not vary nothing can be learned: all others count as the mean.
+        self.pace_ = np.array([paces.mean(), paces.std() if np.ptp(paces) > 0 else np.inf])
         self._settle(stretches)
         folds = make_folds(stretches, self.config.n_folds)
         keys = jax.random.split(jax.random.PRNGKey(self.config.seed), len(folds))
@@ -223,12 +231,21 @@ class STDRNet(Correction):
     @property
     def _sizes(self) -> Sizes:
         reach = round(self.config.reach_s * self.config.rate_hz / self._every)
-        return Sizes(self.centre_.size, self.size_.size, self.config.n_unit, reach)
+        return Sizes(self.centre_.size + 1, self.size_.size, self.config.n_unit, reach)
+
+    def _pace(self, stretch: Stretch) -> float:
+        """Cycles per second of a whole stretch, three at least; NaN where its inputs do not repeat."""
+        inputs = (stretch.inputs - stretch.inputs.mean(axis=0)) / self.spread_
+        period = find_period(inputs, round(PERIOD_S[0] * self.config.rate_hz), len(inputs) // 3, nearly=0.5)
+        return self.config.rate_hz / period if period else np.nan
 
     def _coarse(self, stretch: Stretch) -> Stretch:
-        """The standardised stretch on the network's own clock."""
+        """The standardised stretch on the network's own clock, beside the inputs its pace (0 where it has none)."""
         q = self._every
-        inputs, targets = (stretch.inputs - self.centre_) / self.spread_, stretch.targets / self.size_
+        pace = np.nan_to_num((self._pace(stretch) - self.pace_[0]) / self.pace_[1])
+        pace = np.clip(pace, -PACE_REACH, PACE_REACH)
+        inputs = np.column_stack([(stretch.inputs - self.centre_) / self.spread_, np.full(len(stretch.inputs), pace)])
+        targets = stretch.targets / self.size_
         return Stretch(stretch.time[::q], inputs[::q], targets[::q], stretch.group, stretch.starts)
 
     # -- saving and telling ------------------------------------------------------------------------------------------
@@ -258,16 +275,17 @@ class STDRNet(Correction):
         return [f"Share of the network, the rest being simulated activity at one gain and lag: {shares}."]
 
     def context(self) -> Context:
-        return Context(left=self.config.window_s, right=self.config.window_s)
+        return Context(left=np.inf, right=np.inf)  # the pace is that of the whole trial
 
     def methods_text(self) -> str:
         c = self.config
         n_steps = getattr(self, "n_steps_", c.n_steps) or "a preset number of"
         past = ", mixed with each muscle's own activity at one gain, offset and lag" if c.skip else ""
         return (
-            f"{' and '.join(self.signals)} were mapped to the envelopes of all muscles together by a sequence-to-sequence "
-            f"network with additive attention within ±{1e3 * c.reach_s:g} ms (after Teramae et al. 2025 and Bahdanau et al. "
-            f"2015; {c.n_unit} units, windows of {c.window_s:g} s, {n_steps} steps of training){past}. The estimate is the mean of "
+            f"{' and '.join(self.signals)}, with the cadence of the trial, were mapped to the envelopes of all muscles together "
+            f"by a sequence-to-sequence network with additive attention within ±{1e3 * c.reach_s:g} ms (after Teramae et al. "
+            f"2025 and Bahdanau et al. 2015; {c.n_unit} units, windows of {c.window_s:g} s, {n_steps} steps of "
+            f"training){past}. The estimate is the mean of "
             f"{c.n_folds} networks, each learned without one fold of the training data, whose errors on it scale the "
             f"{c.interval_level:.0%} interval."
         )
