@@ -183,15 +183,29 @@ def repeat(
 def demo(
     out: Out = None,
     minutes: Annotated[float, typer.Option(help="Time for LFADS to learn, and for AutoLFADS.")] = 1.0,
-    route: Annotated[str, typer.Option(help="emg, or simulation: simulated activity refined.")] = "emg",
+    route: Annotated[
+        str, typer.Option(help="emg; simulation: simulated activity refined; motion: activity from movement.")
+    ] = "emg",
     open_: Annotated[bool, typer.Option("--open", help="Open the report in the browser.")] = False,
 ) -> None:
     """Simulate recordings whose activation is known, estimate it by every method of a route, and write the report."""
     from myodrive.errors import OptionError
-    from myodrive.evaluation.demo import DEMO_REFINEMENT, write_demo_recording, write_demo_study
+    from myodrive.evaluation.demo import (
+        DEMO_REFINEMENT,
+        DEMO_TRAINING,
+        write_demo_movements,
+        write_demo_recording,
+        write_demo_study,
+    )
 
-    if route not in ("emg", "simulation"):
-        raise OptionError(f"there is no demo of '{route}'. There are: emg, simulation.", where="--route")
+    if route not in ("emg", "motion", "simulation"):
+        raise OptionError(f"there is no demo of '{route}'. There are: emg, motion, simulation.", where="--route")
+    if route == "motion":
+        folder = out or Path("myodrive-results") / "demo-motion"
+        study = write_demo_movements(folder.with_name("demo-movements.nc"))
+        print(f"simulated {study}", file=sys.stderr)
+        _train([study], {}, folder, open_, **DEMO_TRAINING)
+        return
     if route == "simulation":
         folder = out or Path("myodrive-results") / "demo-refined"
         study = write_demo_study(folder.with_name("demo-study.nc"))
@@ -297,6 +311,10 @@ def refine(
     pair: Annotated[
         list[str] | None, typer.Option("--pair", help="MEASURED=SIMULATED[,SIMULATED]; may be repeated.")
     ] = None,
+    torque_bound: Annotated[
+        float | None,
+        typer.Option("--torque-bound", help="Also the nearest activity with torque errors under this share: 0.1."),
+    ] = None,
     folds: Annotated[
         int, typer.Option(help="Held out in turn for the scores; 0 for none, which is as much faster.")
     ] = 5,
@@ -312,9 +330,81 @@ def refine(
 ) -> None:
     """Refine simulated muscle activity towards measured EMG, muscle by muscle, never worse than the simulation."""
     folder = out or Path("myodrive-results") / "refined"
-    options = {"model": model, "method": method, "pairs": _muscle_pairs(pair), "n_folds": folds}
+    options = {"model": model, "method": method, "pairs": _muscle_pairs(pair, files), "n_folds": folds}
+    options["torque_bound"] = torque_bound
     reading = _reading(emg, already, muscle, rate_hz, units)
     _refine(files, reading, folder, format_ or [], open_, settings=method_settings(set_ or []), **options)
+
+
+@app.command()
+def train(
+    files: Files,
+    route: Annotated[str, typer.Option(help="motion: from movement to muscle activity.")] = "motion",
+    method: Annotated[
+        str, typer.Option("--method", "-m", help="lstm, tcn, transformer, ridge-fir or mean-curve.")
+    ] = "lstm",
+    torque_bound: Annotated[
+        float | None,
+        typer.Option("--torque-bound", help="Also the nearest activity with torque errors under this share: 0.1."),
+    ] = None,
+    folds: Annotated[
+        int, typer.Option(help="To which movements and people are dealt for the scores; 0 for none, which is faster.")
+    ] = 3,
+    out: Out = None,
+    emg: Emg = None,
+    already: Already = None,
+    muscle: Muscle = None,
+    rate_hz: Rate = None,
+    units: Units = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help='lstm.n_unit=32, motion.inputs=["pose"], …')] = None,
+    open_: Annotated[bool, typer.Option("--open", help="Open the report in the browser.")] = False,
+) -> None:
+    """Learn muscle activity from movement: recordings with both give a model, and its scores on what it has not seen."""
+    from myodrive.errors import OptionError
+
+    if route != "motion":
+        raise OptionError(
+            f"nothing is trained for '{route}'; there is motion.",
+            where="--route",
+            remedy="From EMG, `myodrive estimate` learns by itself; simulated activity is for `myodrive refine`.",
+        )
+    folder = out or Path("myodrive-results") / f"trained-{method}"
+    reading = _reading(emg, already, muscle, rate_hz, units)
+    _train(files, reading, folder, open_, method=method, settings=method_settings(set_ or []), n_folds=folds)
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Argument(help="The results' folder of an earlier train.")],
+    files: Files,
+    out: Out = None,
+    rate_hz: Rate = None,
+    format_: Annotated[list[str] | None, typer.Option("--format", help="Beside NetCDF: sto, csv or mat.")] = None,
+    open_: Annotated[bool, typer.Option("--open", help="Open the report in the browser.")] = False,
+) -> None:
+    """Estimate muscle activity from movement alone, with a model that was trained before."""
+    from myodrive.evaluation.motion.job import load_model
+    from myodrive.evaluation.motion.job import predict as run
+    from myodrive.reporting.motion_page import PREDICTION, check_motion_folder, write_prediction
+
+    folder = out or Path("myodrive-results") / "predicted"
+    check_motion_folder(folder, PREDICTION, format_ or [])
+    fitted = load_model(model)
+    recordings = list(_study(files, _reading(None, None, None, rate_hz, None)))
+    with _progress() as step:
+        result = run(fitted, recordings, step)
+    report = write_prediction(result, folder, format_ or [])
+    for why in result.refused:
+        print(f"LEFT OUT  {why}", file=sys.stderr)
+    for recording, activation in zip(result.recordings, result.activations):
+        print(f"{recording.label}: {', '.join(activation.muscles)}")
+        for note in activation.notes:
+            print(f"  {note}")
+    print(f"report: {report}")
+    if open_:
+        typer.launch(str(report))
+    if result.refused:
+        raise typer.Exit(1)
 
 
 @bench.command("truth")
@@ -352,17 +442,24 @@ def bench_truth(
 
 @app.command()
 def experiment(
-    name: Annotated[str, typer.Argument(help="Its name, or 'list'.")],
+    name: Annotated[str, typer.Argument(help="Its name, 'list', or 'all'.")],
     files: Annotated[
         list[Path] | None,
         typer.Argument(help="Files, a folder, or a study.toml. [default: recordings that are simulated for it]"),
     ] = None,
     method: Annotated[
-        list[str] | None, typer.Option("--method", "-m", help="May be repeated. [default: low-pass, bayes, lfads]")
+        list[str] | None,
+        typer.Option(
+            "--method",
+            "-m",
+            help="May be repeated. [default: low-pass, bayes, lfads; from movement mean-curve, ridge-fir, lstm]",
+        ),
     ] = None,
-    seeds: Annotated[int, typer.Option(help="Of simulated recordings, with the effect and without it: how many.")] = 3,
+    seeds: Annotated[
+        int | None, typer.Option(help="Of simulated recordings: how many. [default: 3; from movement 1]")
+    ] = None,
     unseen: Annotated[
-        bool, typer.Option("--unseen", help="Estimate each sample by a fit that had not seen its EMG.")
+        bool, typer.Option("--unseen", help="From EMG: estimate each sample by a fit that had not seen its EMG.")
     ] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write everything that was found as JSON.")] = None,
     out: Out = None,
@@ -372,53 +469,54 @@ def experiment(
     rate_hz: Rate = None,
     units: Units = None,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", help="lfads.max_epochs=50, decoding.target=acceleration, …")
+        list[str] | None,
+        typer.Option("--set", help="lfads.max_epochs=50, decoding.target=acceleration, new-person.seconds=[0,20], …"),
     ] = None,
     pair: Annotated[
         list[str] | None, typer.Option("--pair", help="running, walking: MEASURED=SIMULATED[,SIMULATED].")
     ] = None,
 ) -> None:
     """Run a published analysis on recordings, or on simulated ones whose right answer is known."""
-    from myodrive.evaluation.experiments import experiments, run_experiment
+    from myodrive.errors import MyodriveError, OptionError
+    from myodrive.evaluation.experiments import experiments
+    from myodrive.evaluation.motion.plans import PLANS
     from myodrive.evaluation.refinement.experiments import REFINEMENTS
-    from myodrive.reporting.experiment_page import refuse_foreign_experiment, write_experiment
+    from myodrive.reporting.experiment_page import refuse_foreign_experiment
     from myodrive.safe_write import safe_write_text
 
+    known: dict[str, Any] = {**experiments(), **REFINEMENTS, **PLANS}
     if name == "list":
-        known: list[Any] = [*experiments().values(), *REFINEMENTS.values()]
-        for one in known:
+        for one in known.values():
             print(f"{one.name}: {one.question} Needs {one.needs}.")
         return
-    folder = out or Path("myodrive-results") / f"experiment-{name}"
-    refuse_foreign_experiment(folder)
+    if name not in known and name != "all":
+        raise OptionError(f"no experiment '{name}'. There are: {', '.join(known)}; or list, or all.")
     settings = method_settings(set_ or [])
     given = list(_study(files, _reading(emg, already, muscle, rate_hz, units))) if files else []
-    if name in REFINEMENTS:
-        _refuse_options(f"the experiment {name}", {"--method": method, "--unseen": unseen})
-        _refinement_experiment(name, given, _muscle_pairs(pair), settings, seeds, folder, json_file)
-        return
-    _refuse_options(f"the experiment {name}", {"--pair": pair})
-    with _progress() as step:
-        result = run_experiment(
-            name,
-            given,
-            **({"methods": [m for one in method for m in one.split(",")]} if method else {}),
-            seeds=range(1000, 1000 + seeds),
-            options=settings.pop(name, {}),
-            settings=settings,
-            unseen=unseen,
-            folder=folder.with_name(f"{folder.name}.findings"),
-            progress=step,
-        )
-    _console().print(result.table())
-    for sentence in result.verdict:
-        print(sentence)
-    for row in result.rows:
-        if row["why"]:
-            print(f"{row['method']} left out: {row['why']}", file=sys.stderr)
+    found: dict[str, Any] = {}
+    for one in known if name == "all" else [name]:
+        folder = (out or Path("myodrive-results")) / f"experiment-{one}" if name == "all" or not out else out
+        refuse_foreign_experiment(folder)
+        if name == "all":
+            print(f"\n{one}: {known[one].question}")
+        try:
+            if one in PLANS:
+                _refuse_options(f"the experiment {one}", {"--unseen": unseen, "--pair": pair})
+                text = _motion_experiment(one, given, method, settings, seeds or 1, folder)
+            elif one in REFINEMENTS:
+                _refuse_options(f"the experiment {one}", {"--method": method, "--unseen": unseen})
+                text = _refinement_experiment(one, given, _muscle_pairs(pair, files), settings, seeds or 3, folder)
+            else:
+                _refuse_options(f"the experiment {one}", {"--pair": pair})
+                text = _emg_experiment(one, given, method, settings, seeds or 3, unseen, folder)
+        except MyodriveError as error:
+            if name != "all":
+                raise
+            print(f"{one} left out: {error}", file=sys.stderr)
+            continue
+        found[one] = json.loads(text)
     if json_file is not None:
-        safe_write_text(json_file, result.to_json())
-    print(f"report: {write_experiment(result, folder)}")
+        safe_write_text(json_file, json.dumps(found if name == "all" else found[name], indent=1))
 
 
 @bench.command("speed")
@@ -484,6 +582,92 @@ def _refine(
         typer.launch(str(report))
 
 
+def _train(files: list[Path], reading: dict[str, Any], folder: Path, open_: bool, **options: Any) -> None:
+    from myodrive.evaluation.motion.job import train_study
+    from myodrive.reporting.motion_page import TRAINING, check_motion_folder, write_training
+
+    check_motion_folder(folder, TRAINING)
+    recordings = list(_study(files, reading))
+    kept = folder.with_name(f"{folder.name}.unfinished")
+    with _stopping(), _progress() as step:
+        result = train_study(recordings, folder=kept, progress=step, **options)
+    report = write_training(result, folder)
+    shutil.rmtree(kept, ignore_errors=True)
+    if result.scores is not None:
+        _console().print(result.scores.table())
+    for sentence in result.verdict:
+        print(sentence)
+    print(f"model: {folder}")
+    print(f"report: {report}")
+    if open_:
+        typer.launch(str(report))
+
+
+def _methods(method: list[str] | None) -> dict[str, list[str]]:
+    """The methods that were asked for, each of which may be several with commas between; nothing where none was."""
+    return {"methods": [m.strip() for one in method for m in one.split(",")]} if method else {}
+
+
+def _motion_experiment(
+    name: str, recordings: list[Any], method: list[str] | None, settings: dict[str, Any], seeds: int, folder: Path
+) -> str:
+    """Run it, print and write what was found; the same as JSON."""
+    from myodrive.evaluation.motion.experiments import run_motion_experiment
+    from myodrive.reporting.motion_page import write_motion_findings
+
+    with _stopping(), _progress() as step:
+        found = run_motion_experiment(
+            name,
+            recordings,
+            **_methods(method),
+            seeds=range(1000, 1000 + seeds),
+            options=settings.get(name, {}),
+            settings={m: o for m, o in settings.items() if m != name},
+            folder=folder.with_name(f"{folder.name}.findings"),
+            progress=step,
+        )
+    _console().print(found.scores.table())
+    for sentence in found.verdict:
+        print(sentence)
+    print(f"report: {write_motion_findings(found, folder)}")
+    return found.to_json()
+
+
+def _emg_experiment(
+    name: str,
+    recordings: list[Any],
+    method: list[str] | None,
+    settings: dict[str, Any],
+    seeds: int,
+    unseen: bool,
+    folder: Path,
+) -> str:
+    """Run it, print and write what was found; the same as JSON."""
+    from myodrive.evaluation.experiments import run_experiment
+    from myodrive.reporting.experiment_page import write_experiment
+
+    with _progress() as step:
+        result = run_experiment(
+            name,
+            recordings,
+            **_methods(method),
+            seeds=range(1000, 1000 + seeds),
+            options=settings.get(name, {}),
+            settings={m: o for m, o in settings.items() if m != name},
+            unseen=unseen,
+            folder=folder.with_name(f"{folder.name}.findings"),
+            progress=step,
+        )
+    _console().print(result.table())
+    for sentence in result.verdict:
+        print(sentence)
+    for row in result.rows:
+        if row["why"]:
+            print(f"{row['method']} left out: {row['why']}", file=sys.stderr)
+    print(f"report: {write_experiment(result, folder)}")
+    return result.to_json()
+
+
 def _refinement_experiment(
     name: str,
     recordings: list[Any],
@@ -491,11 +675,10 @@ def _refinement_experiment(
     settings: dict[str, dict[str, Any]],
     seeds: int,
     folder: Path,
-    json_file: Path | None,
-) -> None:
+) -> str:
+    """Run it, print and write what was found; the same as JSON."""
     from myodrive.evaluation.refinement.experiments import run_refinement_experiment
     from myodrive.reporting.refinement_page import write_findings
-    from myodrive.safe_write import safe_write_text
 
     with _stopping(), _progress() as step:
         found = run_refinement_experiment(
@@ -511,9 +694,8 @@ def _refinement_experiment(
         _console().print(table)
     for sentence in found.verdict:
         print(sentence)
-    if json_file is not None:
-        safe_write_text(json_file, found.to_json())
     print(f"report: {write_findings(found, folder)}")
+    return found.to_json()
 
 
 @contextmanager
@@ -533,9 +715,13 @@ def _study(files: list[Path], reading: dict[str, Any]) -> Study:
     return read_study(files[0] if len(files) == 1 else files, **reading)
 
 
-def _muscle_pairs(pair: list[str] | None) -> dict[str, tuple[str, ...]]:
+def _muscle_pairs(pair: list[str] | None, files: list[Path] | None) -> dict[str, tuple[str, ...]]:
+    """Those of the study.toml; what is given on the command line comes first."""
+    from myodrive.io import study_pairs
+
     given = _pairs(pair, "--pair", "MEASURED=SIMULATED[,SIMULATED]", "'Hams=semimem_r,semiten_r'")
-    return {muscle: tuple(name.strip() for name in names.split(",")) for muscle, names in given.items()}
+    listed = {muscle: tuple(name.strip() for name in names.split(",")) for muscle, names in given.items()}
+    return study_pairs(files or []) | listed
 
 
 def _refuse_options(what: str, given: dict[str, Any]) -> None:

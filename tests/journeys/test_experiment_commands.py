@@ -26,7 +26,9 @@ def test_the_list_names_every_experiment_with_its_question() -> None:
     assert told.exit_code == 0
     assert all(n in told.output for n in ("cortical:", "decoding:", "force-coherence:", "frequency-response:"))
     assert all(n in told.output for n in ("running:", "walking:"))
-    assert told.output.count("?") == 6
+    from_motion = ("unseen-movement:", "segmentation:", "inputs:", "diversity:", "new-person:")
+    assert all(n in told.output for n in from_motion)
+    assert told.output.count("?") == 11
 
 
 def test_a_file_of_ones_own_gives_a_table_a_report_and_a_json(recording: Path, tmp_path: Path) -> None:

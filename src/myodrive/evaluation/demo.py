@@ -38,3 +38,20 @@ def write_demo_study(path: Path) -> Path:
     kept = [r.replace(signals={k: v for k, v in r.signals.items() if k not in hidden}) for r in trials]
     last = kept[-1].replace(signals={k: v for k, v in kept[-1].signals.items() if k != "emg"})
     return write(Study([*kept[:-1], last], trials.name), path)
+
+
+# A network that learns within seconds: it shows what a run looks like, not how good an estimate from movement can be.
+DEMO_TRAINING: dict[str, Any] = {
+    "settings": {"lstm": {"n_unit": 16, "n_folds": 2, "n_steps": 80}},
+    "n_folds": 2,
+}
+DEMO_MOVEMENTS = ("shoulder flexion", "elbow flexion", "reaching forward", "drinking")
+
+
+def write_demo_movements(path: Path) -> Path:
+    """Simulate arms of three people, four movements, four times each, with EMG and the activation behind it."""
+    from myodrive.truth.arm import simulate_arm
+
+    return write(
+        simulate_arm(1007, n_known=3, n_new=0, n_repetition=4, n_repetition_new=1, movements=DEMO_MOVEMENTS), path
+    )
