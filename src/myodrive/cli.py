@@ -330,8 +330,8 @@ def refine(
 ) -> None:
     """Refine simulated muscle activity towards measured EMG, muscle by muscle, never worse than the simulation."""
     folder = out or Path("myodrive-results") / "refined"
-    options = {"model": model, "method": method, "pairs": _muscle_pairs(pair, files), "n_folds": folds}
-    options["torque_bound"] = torque_bound
+    options: dict[str, Any] = {"model": model, "method": method, "n_folds": folds, "torque_bound": torque_bound}
+    options["pairs"] = _muscle_pairs(pair, files)
     reading = _reading(emg, already, muscle, rate_hz, units)
     _refine(files, reading, folder, format_ or [], open_, settings=method_settings(set_ or []), **options)
 

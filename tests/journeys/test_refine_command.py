@@ -78,6 +78,42 @@ def test_one_correction_can_be_taken_and_nothing_need_be_held_out(files: Path, t
     assert "nothing is said of new data" in told.output
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Trials that tell how their muscles pull, under other names of the EMG, and the pairs in a study.toml."""
+    folder = tmp_path_factory.mktemp("whole")
+    lines = ["[pairs]"]
+    for k, trial in enumerate(simulate_trials(1601, 2, duration_s=3.0)):
+        names = [str(m) for m in trial["emg"].muscle.values]
+        emg = trial["emg"].assign_coords(muscle=[f"Voltage {i}" for i in range(len(names))])
+        write(trial.with_signal("emg", emg), folder / f"trial{k}.nc")
+        lines += [f'"Voltage {i}" = "{name}"' for i, name in enumerate(names)] if k == 0 else []
+        lines.append(f'[[recording]]\nfile = "trial{k}.nc"')
+    (folder / "study.toml").write_text("\n".join(lines), encoding="utf-8")
+    return folder
+
+
+def test_pairs_come_from_the_study_and_torques_are_kept_within_a_bound(whole: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    told = refine(whole / "study.toml", "--out", out, "--method", "gain-lag", "--folds", 0, "--torque-bound", 0.08)
+    assert told.exit_code == 0, (told.output, told.exception)
+    rows = json.loads((out / "refine.json").read_text(encoding="utf-8"))["torques"]
+    assert max(row["relative_error"] for row in rows) > 0.08 >= max(row["within_bound"] for row in rows)
+    kept = read(out / "simulated 1601 cyclic 1.within_torques.nc")["activation"]
+    assert kept.sizes["muscle"] == 9 and 0 <= float(kept.min()) <= float(kept.max()) <= 1
+    assert "within the bound" in (out / "report.html").read_text(encoding="utf-8")
+
+
+def test_pairs_and_a_bound_that_make_no_sense_are_refused(whole: Path, files: Path, tmp_path: Path) -> None:
+    bound = refusal(refine(files / "study.toml", "--out", tmp_path / "out", "--torque-bound", 0.1))
+    assert "--torque-bound: no recording tells how its muscles pull" in bound
+    faulty = tmp_path / "study.toml"
+    faulty.write_text('pairs = 3\n[[recording]]\nfile = "a.csv"\n', encoding="utf-8")
+    assert "[pairs]: pairs = 3 is no list of simulated muscles" in refusal(refine(faulty))
+    pairs = ["--pair", "Voltage 0=nothing"]
+    assert "'Voltage 0=nothing' names a muscle that is not there" in refusal(refine(whole / "study.toml", *pairs))
+
+
 def refusal(told: Result) -> str:
     assert told.exit_code != 0
     return " ".join(str(told.exception).split())

@@ -45,6 +45,8 @@ def test_a_wrong_course_costs_torque_and_a_bound_is_kept(problem: MuscleProblem)
 
 def test_a_bound_that_static_optimisation_exceeds_itself_is_refused(problem: MuscleProblem) -> None:
     with pytest.raises(OptionError, match="off already, above the bound"):
+        refine_within_torques(problem, as_activation(solve_static_optimization(problem).activations), 1e-9)
+    with pytest.raises(OptionError, match="a share above 0"):
         refine_within_torques(problem, as_activation(solve_static_optimization(problem).activations), 0.0)
 
 

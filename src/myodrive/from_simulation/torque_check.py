@@ -50,6 +50,12 @@ class TorqueCheck:
         share = np.sqrt(np.nanmean(self.error.values**2, axis=0)) / np.maximum(size, 1e-12)
         return pd.Series(share, index=[str(c) for c in self.torques.coordinate.values], name="torque error")
 
+    def to_activation(self) -> Activation:
+        """Of all muscles of the model. An activation of 1 is the model's own maximum."""
+        worst = str(self.relative.idxmax())
+        note = f"The largest torque error is {self.relative[worst]:.1%}, of {worst}."
+        return Activation(self.activations, method="within_torques", relative_to="unit", notes=[note])
+
 
 def check_torques(
     problem: MuscleProblem,
@@ -104,6 +110,8 @@ def refine_within_torques(
     OptionError
         If static optimisation by itself exceeds the bound already, so that no refinement can keep it.
     """
+    if not 0 < bound < np.inf:
+        raise OptionError(f"the bound of torque errors is a share above 0, and is {bound:g}.", where="--torque-bound")
     plain = solve_static_optimization(problem)
     crossed = (np.abs(problem.moment_arms) > 0).any(axis=(0, 2))
     wanted = _in_units_of_the_model(problem, refined, plain, pairs or {})

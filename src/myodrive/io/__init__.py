@@ -4,7 +4,7 @@ from myodrive.io.describe import Summary, describe
 from myodrive.io.devices import Device, add_device
 from myodrive.io.files import as_recording, read, write
 from myodrive.io.opening import Choice
-from myodrive.io.study import StudyEntry, read_study, study_files, study_name
+from myodrive.io.study import StudyEntry, read_study, study_files, study_name, study_pairs
 
 __all__ = [
     "Choice",
@@ -18,5 +18,6 @@ __all__ = [
     "read_study",
     "study_files",
     "study_name",
+    "study_pairs",
     "write",
 ]

@@ -109,6 +109,21 @@ def study_name(source: str | Path | Sequence[str | Path]) -> str:
     return path.resolve().name if path.is_dir() else ""
 
 
+def study_pairs(source: str | Path | Sequence[str | Path]) -> dict[str, tuple[str, ...]]:
+    """The table ``[pairs]`` of a study.toml: measured muscle to the simulated muscles that stand for it; else nothing.
+
+    Raises
+    ------
+    OptionError
+        If what a muscle has is no name and no list of names.
+    """
+    path = Path(source) if isinstance(source, (str, Path)) else Path(source[0] if len(source) == 1 else "")
+    listed = path / "study.toml" if path.is_dir() else path
+    if listed.suffix.lower() != ".toml" or not listed.is_file():
+        return {}
+    return _pairs(_load(listed), listed)
+
+
 # -- inside ----------------------------------------------------------------------------------------------------------
 
 
@@ -154,7 +169,8 @@ def _toml_files(path: Path, defaults: Mapping[str, Any]) -> list[StudyEntry]:
     content = _load(path)
     common = content.get("study", {})
     _check_keys(common, ("name", *_OPTIONS, *_LABELS), path, "[study]")
-    _check_keys(content, ("study", "recording"), path, "study.toml")
+    _check_keys(content, ("study", "recording", "pairs"), path, "study.toml")
+    _pairs(content, path)
     rows = content.get("recording", [])
     if not isinstance(rows, list) or not rows:
         raise FileError(
@@ -171,6 +187,21 @@ def _toml_files(path: Path, defaults: Mapping[str, Any]) -> list[StudyEntry]:
         devices = tuple(_device(d, path) for d in (devices if isinstance(devices, list) else [devices]))
         entries.append(_entry(file, given, defaults, devices))
     return entries
+
+
+def _pairs(content: Mapping[str, Any], path: Path) -> dict[str, tuple[str, ...]]:
+    pairs = {}
+    table = content.get("pairs", {})
+    for muscle, names in table.items() if isinstance(table, Mapping) else [("pairs", table)]:
+        several = [names] if isinstance(names, str) else names
+        if not isinstance(several, list) or not several or not all(isinstance(n, str) for n in several):
+            raise OptionError(
+                f"[pairs]: {muscle} = {names!r} is no list of simulated muscles.",
+                where=path,
+                remedy='Example: Hams = ["semimem_r", "semiten_r"].',
+            )
+        pairs[muscle] = tuple(several)
+    return pairs
 
 
 def _device(row: Any, path: Path) -> Device:

@@ -44,9 +44,11 @@ def write_refinement(result: RefineResult, folder: str | Path, formats: Sequence
     check_refinement_folder(folder, formats)
 
     def fill(target: Path) -> None:
-        for stem, activation in zip(file_stems(result.recordings), result.activations):
-            for suffix in ("nc", *formats):
-                write(activation, target / f"{stem}.{activation.method}.{suffix}")
+        stems = file_stems(result.recordings)
+        for stem, activation in [*zip(stems, result.activations), *zip(stems, result.within_torques)]:
+            if activation:
+                for suffix in ("nc", *formats):
+                    write(activation, target / f"{stem}.{activation.method}.{suffix}")
         result.model.save(target / MODEL)
         if len(result.choices):
             safe_write_text(target / "choices.csv", result.choices.to_csv(index=False))
@@ -230,16 +232,25 @@ def _chart(heading: str, lines: Sequence[Line], highest: float) -> Markup:
 
 
 def _torques(torques: pd.DataFrame) -> Part:
-    wide = torques.pivot_table(index="recording", columns="joint", values="relative_error", sort=False)
-    rows = [
-        [str(name), *(f"{v:.0%}" if math.isfinite(v) else "" for v in row)]
-        for name, row in zip(wide.index, wide.values)
-    ]
     hint = (
         "The refined course of each muscle with the mean of its simulated activity, back through the muscle model: "
         "root-mean-square error of the joint torques, relative to the torques."
     )
-    return Part("Back to joint torques", hint, tables=[Table("", ["", *map(str, wide.columns)], rows)])
+    titles = {
+        "relative_error": "As refined",
+        "within_bound": "Nearest to it within the bound, all muscles of the model",
+    }
+    tables = [_torque_table(heading, torques, value) for value, heading in titles.items() if value in torques]
+    return Part("Back to joint torques", hint, tables=tables)
+
+
+def _torque_table(heading: str, torques: pd.DataFrame, value: str) -> Table:
+    wide = torques.pivot_table(index="recording", columns="joint", values=value, sort=False)
+    rows = [
+        [str(name), *(f"{v:.0%}" if math.isfinite(v) else "" for v in row)]
+        for name, row in zip(wide.index, wide.values)
+    ]
+    return Table(heading, ["", *map(str, wide.columns)], rows)
 
 
 def _estimates(result: RefineResult) -> Part:

@@ -19,9 +19,10 @@ from myodrive.evaluation.refinement.experiments import both_of
 from myodrive.evaluation.refinement.folds import by_what_there_is
 from myodrive.evaluation.refinement.pairing import Pairs, pair_muscles
 from myodrive.evaluation.refinement.result import Comparison
+from myodrive.from_simulation.muscle_problem import MuscleProblem
 from myodrive.from_simulation.muscle_signals import muscle_problem
 from myodrive.from_simulation.refinement import Refinement
-from myodrive.from_simulation.torque_check import check_torques
+from myodrive.from_simulation.torque_check import check_torques, refine_within_torques
 from myodrive.paired import PairedEstimator
 from myodrive.recording import Recording, Study, data_hash
 
@@ -42,7 +43,10 @@ class RefineResult:
         Scores on held-out EMG; None where nothing was held out.
     torques : DataFrame
         Error of the joint torques of the refined activity, relative to the torques, for each recording that tells how its
-        muscles pull, and each joint.
+        muscles pull, and each joint; ``within_bound`` is that of `within_torques`.
+    within_torques : list of Activation or None
+        For every recording the activity of all muscles of its model nearest to the refined one with torque errors under the
+        bound; None without a bound, and where it cannot be kept or the recording does not tell how its muscles pull.
     notes : list of str
     run : dict
         Options, data and versions.
@@ -53,6 +57,7 @@ class RefineResult:
     activations: list[Activation]
     comparison: Comparison | None
     torques: pd.DataFrame
+    within_torques: list[Activation | None]
     notes: list[str]
     run: dict[str, Any]
 
@@ -81,6 +86,7 @@ def refine_study(
     pairs: Mapping[str, Sequence[str]] | None = None,
     settings: Mapping[str, Options] | None = None,
     n_folds: int = N_FOLDS,
+    torque_bound: float | None = None,
     folder: str | Path | None = None,
     progress: Step = lambda what, done, total: None,
 ) -> RefineResult:
@@ -100,6 +106,9 @@ def refine_study(
         Options of methods: ``{"stdr-net": {"n_steps": 100}}``.
     n_folds : int
         Held out for the scores: people, trials or blocks of strides; 0 for none, which is that many times faster.
+    torque_bound : float, optional
+        Also find the activity nearest to the refined one whose torque errors are at most this share of the torques, as
+        `refine_within_torques` does.
     folder : path, optional
         Keeps the scores of each fold as soon as they are there.
     progress : callable
@@ -107,7 +116,7 @@ def refine_study(
     Raises
     ------
     OptionError
-        If there is no such method, or there is one fold.
+        If there is no such method, there is one fold, or no recording tells how its muscles pull, for a bound.
     SignalError
         If no recording holds what is needed, or no muscle can be paired.
     """
@@ -119,6 +128,13 @@ def refine_study(
             f"{n_folds} folds hold nothing out.", where="--folds", remedy="Take 2 or more, or 0 for no scores."
         )
     with_simulation = [r for r in recordings if "simulated" in r]
+    problems = [_problem(r) for r in with_simulation]
+    if torque_bound is not None and not any(problems):
+        raise OptionError(
+            "no recording tells how its muscles pull, so nothing is known of torques.",
+            where="--torque-bound",
+            remedy="Join the simulated.nc that `myodrive simulate` wrote, which keeps moments and moment arms.",
+        )
     left_out = [f"{r.label} holds no simulated activity and is left out." for r in recordings if "simulated" not in r]
     if model is not None:
         fitted, comparison = load_model(model), None
@@ -143,11 +159,18 @@ def refine_study(
         "model": str(model or ""),
         "options": fitted.config.model_dump(mode="json"),
         "n_folds": n_folds if model is None else 0,
+        "torque_bound": torque_bound,
         "data": {r.label: data_hash(*(s for s in r.signals.values())) for r in recordings},
         "versions": versions(),
     }
-    torques = _torques(with_simulation, activations, getattr(fitted.config, "pairs", {}))
-    return RefineResult(fitted, with_simulation, activations, comparison, torques, left_out, run)
+    rows: list[dict[str, Any]] = []
+    within: list[Activation | None] = []
+    for recording, activation, problem in zip(with_simulation, activations, problems):
+        errors, kept, said = _torques(problem, activation, getattr(fitted.config, "pairs", {}), torque_bound)
+        rows += [{"recording": recording.label, **row} for row in errors]
+        within.append(kept)
+        left_out += [f"{recording.label}: {sentence}" for sentence in said]
+    return RefineResult(fitted, with_simulation, activations, comparison, pd.DataFrame(rows), within, left_out, run)
 
 
 def load_model(folder: str | Path) -> PairedEstimator:
@@ -186,14 +209,30 @@ def _unpaired(study: Study, pairs: Pairs) -> list[str]:
     ]
 
 
-def _torques(recordings: Sequence[Recording], activations: Sequence[Activation], pairs: Pairs) -> pd.DataFrame:
-    rows = []
-    for recording, activation in zip(recordings, activations):
+def _problem(recording: Recording) -> MuscleProblem | None:
+    """How its muscles pull; nothing where it does not tell."""
+    told = {"moments", "moment_arms", "active_force"} <= set(recording.signals)
+    return muscle_problem(recording) if told else None
+
+
+def _torques(
+    problem: MuscleProblem | None, activation: Activation, pairs: Pairs, bound: float | None
+) -> tuple[list[dict[str, Any]], Activation | None, list[str]]:
+    """The torque error of each joint, the activity that keeps to the bound, and why there is none."""
+    if problem is None:
+        return [], None, []
+    try:
+        free = check_torques(problem, activation, pairs=pairs).relative
+    except SignalError:  # none of its refined muscles is the model's
+        return [], None, []
+    within, said = None, []
+    if bound is not None:
         try:
-            found = check_torques(muscle_problem(recording), activation, pairs=pairs)
-        except MyodriveError:  # it does not tell how its muscles pull
-            continue
-        for joint, share in found.relative.items():
-            if np.isfinite(share):
-                rows.append({"recording": recording.label, "joint": joint, "relative_error": float(share)})
-    return pd.DataFrame(rows)
+            within = refine_within_torques(problem, activation, bound, pairs)
+        except MyodriveError as error:
+            said = [f"not kept within the bound of torques: {error}"]
+    rows: list[dict[str, Any]] = []
+    for joint, share in zip(map(str, free.index), map(float, free.values)):
+        kept = {"within_bound": float(within.relative[joint])} if within else {}
+        rows += [{"joint": joint, "relative_error": share, **kept}] if np.isfinite(share) else []
+    return rows, within.to_activation() if within else None, said

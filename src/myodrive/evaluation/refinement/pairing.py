@@ -46,7 +46,7 @@ def pair_muscles(study: Study, given: Mapping[str, Sequence[str]] | None = None)
         if muscle not in measured or not set(others) <= set(simulated):
             raise SignalError(
                 f"'{muscle}={','.join(others)}' names a muscle that is not there. {_both(measured, simulated)}",
-                where="--pair",
+                where="--pair, or [pairs] of the study.toml",
             )
         pairs[muscle] = tuple(others)
     known = _known(study[0]["simulated"])
