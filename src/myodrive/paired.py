@@ -41,6 +41,7 @@ class Stretch:
     starts: Float[np.ndarray, " start"]  # of the cycles in it, seconds
     subject: str = ""
     movement: str = ""
+    trial: str = ""  # which recording it is part of
 
     def hiding(self, hidden: Bool[np.ndarray, " time"]) -> Stretch:
         """The same without the targets of some samples."""
@@ -104,7 +105,9 @@ class PairedEstimator(Estimator):
             for subject in study.subjects
         }
         stretches = [
-            s for i, (r, e) in enumerate(zip(study, envelopes)) for s in self._stretches(r, e, self._group(study, i))
+            dataclasses.replace(s, trial=str(i))
+            for i, (r, e) in enumerate(zip(study, envelopes))
+            for s in self._stretches(r, e, self._group(study, i))
         ]
         if not any(np.isfinite(s.targets).any() for s in stretches):
             raise SignalError(

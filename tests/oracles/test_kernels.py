@@ -7,7 +7,7 @@ import pytest
 
 from myodrive.from_emg.lfads import decoder, model
 from myodrive.learning import kernels, recurrent
-from myodrive.learning.recurrent import GRU, run
+from myodrive.learning.recurrent import GRU, LSTM, run
 
 pytestmark = pytest.mark.skipif(not kernels.available(), reason="there are no kernels for this machine")
 
@@ -23,12 +23,13 @@ def by_both(monkeypatch, module, function, *arguments):
     return found, jax.jit(lambda *a: function(*a))(*arguments)
 
 
+@pytest.mark.parametrize("kind", [GRU, LSTM])
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize(("n_time", "some_missing", "clip"), [(13, True, 0.4), (3, False, 5.0)])
-def test_a_sequence_and_its_gradients_are_those_of_the_scan(monkeypatch, reverse, n_time, some_missing, clip):
+def test_a_sequence_and_its_gradients_are_those_of_the_scan(monkeypatch, kind, reverse, n_time, some_missing, clip):
     keys = jax.random.split(jax.random.PRNGKey(0), 6)
-    cell = jax.tree.map(lambda a: a + 0.1 * jax.random.normal(keys[5], a.shape), GRU.create(7, 12, keys[0]))
-    x, start = 2 * jax.random.normal(keys[1], (n_time, 5, 7)), 0.3 * jax.random.normal(keys[2], (5, 12))
+    cell = jax.tree.map(lambda a: a + 0.1 * jax.random.normal(keys[5], a.shape), kind.create(7, 12, keys[0]))
+    x, start = 2 * jax.random.normal(keys[1], (n_time, 5, 7)), 0.3 * jax.random.normal(keys[2], cell.initial(5).shape)
     present = jax.random.uniform(keys[3], (n_time, 5)) > 0.3 if some_missing else None
     weight = jax.random.normal(keys[4], (n_time, 5, 12))
 

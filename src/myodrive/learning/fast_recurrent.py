@@ -1,4 +1,4 @@
-"""A GRU over a sequence as one call of machine code, with its gradient: what `recurrent.run` uses where it can.
+"""A GRU or LSTM over a sequence as one call of machine code, with its gradient: what `recurrent.run` uses where it can.
 
 Both ways of running give the same numbers to rounding. `jax.vmap` over members works, one member after the other, and
 so does `jax.lax.map`, which keeps the memory of one.
@@ -61,3 +61,52 @@ def _run_gru_backward(kept: tuple, slope: Any) -> tuple:
 
 
 run_gru.defvjp(_run_gru_forward, _run_gru_backward, symbolic_zeros=True)
+
+
+@jax.custom_vjp
+def run_lstm(
+    x: Float[Array, "time batch input"],
+    w_input: Float[Array, "input gates"],
+    w_state: Float[Array, "state gates"],
+    bias: Float[Array, " gates"],
+    start: Float[Array, "batch both"],
+    present: Float[Array, "time batch"],
+    options: Float[Array, "2"],
+) -> Float[Array, "time batch state"]:
+    """The outputs; `start` holds output and cell side by side, `options` are whether to run backwards, and the clip."""
+    return _lstm_forward(False, x, w_input, w_state, bias, start, present, options)[0]
+
+
+def _lstm_forward(kept: bool, x: Array, *rest: Array) -> list[Array]:
+    from myodrive.learning.kernels import lstm
+
+    n_time, n_batch = x.shape[:2]
+    n_state = rest[1].shape[0]
+    shapes = [(n_time, n_batch, n_state)] * 2 + [(n_time if kept else 0, n_batch, 4 * n_state)]
+    return call(lstm.FORWARD, shapes, x, *rest)
+
+
+def _run_lstm_forward(*arguments: Any) -> tuple[Array, tuple]:
+    x, w_input, w_state, bias, start, present, options = (a.value for a in arguments)
+    states, cells, blocks = _lstm_forward(True, x, w_input, w_state, bias, start, present, options)
+    wanted = () if arguments[0].perturbed else None
+    return states, (x, w_input, w_state, start, present, options, states, cells, blocks, wanted)
+
+
+def _run_lstm_backward(kept: tuple, slope: Any) -> tuple:
+    from myodrive.learning.kernels import lstm
+
+    *arrays, wanted = kept
+    x, w_input, w_state, start = arrays[:4]
+    shapes = [
+        x.shape if wanted is not None else (0, 0, 0),
+        w_input.shape,
+        w_state.shape,
+        w_input.shape[1:],
+        start.shape,
+    ]
+    to_x, to_w_input, to_w_state, to_bias, to_start = call(lstm.BACKWARD, shapes, *arrays, dense(slope))
+    return to_x if wanted is not None else jnp.zeros_like(x), to_w_input, to_w_state, to_bias, to_start, None, None
+
+
+run_lstm.defvjp(_run_lstm_forward, _run_lstm_backward, symbolic_zeros=True)

@@ -1,10 +1,10 @@
 """Recurrent cells and their scans over time, shared by all three routes.
 
-Arrays are time-major, (time, batch, feature). On a CPU a GRU runs as machine code (`fast_recurrent`); elsewhere, and for
-other cells, as a plain scan with the input product inside the step and the activations recomputed in the backward pass:
-of the forms tried in XLA's own code (products hoisted out of the scan, several directions in one scan, unrolling, a
-backward pass by hand) this was the fastest or as fast, with a third of the memory. Cells are pytrees of arrays, so that
-a population of networks is a `jax.vmap` over them.
+Arrays are time-major, (time, batch, feature). On a CPU a cell runs as machine code (`fast_recurrent`); elsewhere as a
+plain scan with the input product inside the step and the activations recomputed in the backward pass: of the forms tried
+in XLA's own code (products hoisted out of the scan, several directions in one scan, unrolling, a backward pass by hand)
+this was the fastest or as fast, with a third of the memory. Cells are pytrees of arrays, so that a population of networks
+is a `jax.vmap` over them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from myodrive.learning.fast_recurrent import run_gru
+from myodrive.learning.fast_recurrent import run_gru, run_lstm
 from myodrive.learning.kernels import usable
 
 
@@ -140,9 +140,12 @@ def run(
         Bound of the state.
     """
     start = cell.initial(inputs.shape[1]) if initial is None else initial
-    if isinstance(cell, GRU) and usable(inputs, cell.w_input, start):
+    if usable(inputs, cell.w_input, start):
         here = jnp.ones(inputs.shape[:2]) if present is None else present.astype(jnp.float32)
-        return run_gru(inputs, *kernel_weights(cell), start, here, jnp.asarray([reverse, clip], jnp.float32))
+        options = jnp.asarray([reverse, clip], jnp.float32)
+        if isinstance(cell, LSTM):
+            return run_lstm(inputs, cell.w_input, cell.w_state, cell.bias, start, here, options)
+        return run_gru(inputs, *kernel_weights(cell), start, here, options)
 
     def step(state: Array, now: tuple) -> tuple[Array, Array]:
         x, here = now

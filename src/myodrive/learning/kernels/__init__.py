@@ -7,7 +7,7 @@ keeps the result on disk. Without Numba, on a GPU, or with ``MYODRIVE_PLAIN_SCAN
 environment, the plain scans do the same work (docs/speed.md).
 
 `frame` is the border to XLA, `products` and `vectors` write loops for the processor's registers, `arithmetic` holds the
-gates, `gru` the sequence. Every array is float32, in C order.
+gates, `gru` and `lstm` the sequences. Every array is float32, in C order.
 """
 
 from __future__ import annotations

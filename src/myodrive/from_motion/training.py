@@ -1,0 +1,166 @@
+"""What all networks from movement share: the read-out, what differs between people, and how both are trained.
+
+Arrays are time-major, (time, batch, feature).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, NamedTuple, Protocol
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from myodrive.learning.recurrent import normal_weights
+
+SMALLEST = 0.05  # of the predicted scale, in standard deviations of the target
+NOBODY = -1  # a person that a network was not trained on
+OFFSET_SHARE = 0.5  # of the noise is the same throughout a window, as sensors that sit otherwise on another person
+
+
+class Body(Protocol):
+    """What a network is but for its read-out: standardised features in, hidden features out."""
+
+    def __call__(
+        self, inputs: Float[Array, "time batch channel"], present: Bool[Array, "time batch"]
+    ) -> Float[Array, "time batch hidden"]: ...
+
+
+class MotionNet(eqx.Module):
+    """Mean and scale of every muscle's envelope, in standard deviations of the training targets; neither is negative.
+
+    What differs between people is an embedding, which the body is told beside the features, and a gain for each muscle.
+    Nobody known has the embedding 0 and the gain 1, and is met in training as well.
+    """
+
+    body: Any
+    w_mean: Float[Array, "hidden muscle"]
+    w_scale: Float[Array, "hidden muscle"]
+    b_mean: Float[Array, " muscle"]
+    b_scale: Float[Array, " muscle"]
+    embedding: Float[Array, "subject embedded"]
+    log_gain: Float[Array, "subject muscle"]
+
+    @classmethod
+    def create(
+        cls, body: Any, n_hidden: int, level: Float[Array, " muscle"], n_subject: int, n_embed: int, key: PRNGKeyArray
+    ) -> MotionNet:
+        """It begins with the mean of the training targets, `level`, for everybody."""
+        n_muscle = level.shape[0]
+        small = 0.1 * normal_weights(key, n_hidden, n_muscle)
+        return cls(
+            body,
+            small,
+            jnp.zeros((n_hidden, n_muscle)),
+            _unsoftplus(jnp.maximum(level, 0.05)),
+            _unsoftplus(jnp.ones(n_muscle)),
+            jnp.zeros((n_subject, n_embed)),
+            jnp.zeros((n_subject, n_muscle)),
+        )
+
+    def __call__(
+        self,
+        inputs: Float[Array, "time batch channel"],
+        present: Bool[Array, "time batch"],
+        who: Int[Array, " batch"],
+        dropped: Float[Array, "batch hidden"] | float = 1.0,
+    ) -> tuple[Float[Array, "time batch muscle"], Float[Array, "time batch muscle"]]:
+        """Mean and scale at each step; `dropped` are the factors of dropout, with the mean 1."""
+        known = (who != NOBODY)[:, None]
+        told = jnp.where(known, self.embedding[who], 0.0)
+        gain = jnp.exp(jnp.where(known, self.log_gain[who], 0.0))
+        both = jnp.concatenate([inputs, jnp.broadcast_to(told, (*inputs.shape[:2], told.shape[1]))], axis=-1)
+        hidden = self.body(both, present) * dropped
+        mean = gain * jax.nn.softplus(hidden @ self.w_mean + self.b_mean)
+        scale = gain * jax.nn.softplus(jax.lax.stop_gradient(hidden) @ self.w_scale + self.b_scale)
+        return mean, scale + SMALLEST
+
+
+def _unsoftplus(x: Array) -> Array:
+    return jnp.log(jnp.expm1(x))
+
+
+class Hyper(NamedTuple):
+    """What training depends on besides the sizes."""
+
+    learning_rate: Any
+    decay_steps: Any
+    weight_decay: Any
+    person_decay: Any  # of embeddings and gains
+    noise: Any  # standard deviation of what is added to the standardised features
+    dropout: Any  # share of the hidden features that is dropped in a window
+    nobody: Any  # share of the windows in which the network is not told who moves
+    peak_weight: Any  # how much more an error counts where the muscle is active
+
+
+class Sequences(NamedTuple):
+    """Standardised stretches, one behind the other, and where windows of them may start."""
+
+    inputs: Float[Array, "time channel"]
+    targets: Float[Array, "time muscle"]  # 0 where not known
+    known: Bool[Array, "time muscle"]  # and to be learned from
+    stretch: Int[Array, " time"]
+    who: Int[Array, " time"]
+    start: Int[Array, " start"]
+    cumulative: Float[Array, " start"]  # probability of drawing a start up to this one
+
+
+class Batch(NamedTuple):
+    inputs: Float[Array, "time batch channel"]
+    targets: Float[Array, "time batch muscle"]
+    known: Bool[Array, "time batch muscle"]
+    present: Bool[Array, "time batch"]
+    who: Int[Array, " batch"]
+
+
+@dataclasses.dataclass(frozen=True)
+class MotionTask:
+    """What the training loop asks for; see `learning.loop.Task`."""
+
+    n_window: int
+    n_batch: int
+
+    def draw(self, data: Sequences, key: PRNGKeyArray) -> Batch:
+        """Windows at random starts; one that is longer than its stretch goes on into nothing."""
+        chosen = jnp.searchsorted(data.cumulative, jax.random.uniform(key, (self.n_batch,)), side="right")
+        start = data.start[jnp.minimum(chosen, len(data.start) - 1)]
+        at = start + jnp.arange(self.n_window)[:, None]  # (time, batch)
+        present = data.stretch[at] == data.stretch[start]
+        return Batch(data.inputs[at], data.targets[at], data.known[at] & present[..., None], present, data.who[start])
+
+    def loss(
+        self, net: MotionNet, batch: Batch, hyper: Hyper, key: PRNGKeyArray, step: Array
+    ) -> tuple[Array, dict[str, Array]]:
+        """Squared error of the mean, and the normal log-likelihood of the scale given that mean.
+
+        The two do not pull on each other: a scale that may grow where the mean is poor stops the mean from learning there
+        (Seitzer et al. 2022, 10.48550/arXiv.2203.09168).
+        """
+        keys = jax.random.split(key, 4)
+        within = jax.random.normal(keys[0], batch.inputs.shape)
+        offset = jax.random.normal(keys[1], batch.inputs.shape[1:])
+        noisy = batch.inputs + hyper.noise * (jnp.sqrt(1 - OFFSET_SHARE) * within + jnp.sqrt(OFFSET_SHARE) * offset)
+        kept = jax.random.bernoulli(keys[2], 1 - hyper.dropout, (self.n_batch, net.w_mean.shape[0]))
+        who = jnp.where(jax.random.bernoulli(keys[3], hyper.nobody, batch.who.shape), NOBODY, batch.who)
+        mean, scale = net(noisy, batch.present, who, kept / (1 - hyper.dropout))
+        error = jnp.where(batch.known, (mean - batch.targets) ** 2, 0.0)
+        weight = jnp.where(batch.known, 1.0 + hyper.peak_weight * batch.targets, 0.0)
+        squared = (weight * error).sum() / jnp.maximum(weight.sum(), 1.0)
+        surprise = jnp.log(scale) + 0.5 * jax.lax.stop_gradient(error) / scale**2
+        density = jnp.where(batch.known, surprise, 0.0).sum() / jnp.maximum(batch.known.sum(), 1)
+        matrices = [w for w in jax.tree.leaves((net.body, net.w_mean)) if w.ndim > 1]
+        decay = hyper.weight_decay * sum(jnp.sum(w**2) for w in matrices)
+        people = hyper.person_decay * (jnp.sum(net.embedding**2) + jnp.sum(net.log_gain**2))
+        return squared + density + decay + people, {"squared": squared, "density": density}
+
+    def validate(self, net: MotionNet, data: Sequences, key: PRNGKeyArray) -> tuple[Array, dict[str, Array]]:
+        """Nothing is chosen by it: training always ends after its last step."""
+        return jnp.zeros(()), {}
+
+
+@jax.jit
+def run_net(net: MotionNet, inputs: Array, present: Array, who: Array) -> tuple[Array, Array]:
+    """Mean and scale, compiled once for all networks of the same shapes."""
+    return net(inputs, present, who)
