@@ -25,6 +25,7 @@ from .from_emg.lfads import AutoLFADS as AutoLFADS
 from .from_emg.lowpass import LowPass as LowPass
 from .from_emg.synergies import Synergies as Synergies
 from .from_emg.whitening import WhitenedEnvelope as WhitenedEnvelope
+from .from_motion.lstm import MotionLSTM as MotionLSTM
 from .from_motion.mean_curve import MeanCurve as MeanCurve
 from .from_motion.ridge import RidgeFIR as RidgeFIR
 from .from_simulation.model_muscles import ModelMuscles as ModelMuscles

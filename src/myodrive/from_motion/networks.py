@@ -138,32 +138,31 @@ class MotionNetwork(MotionEstimator):
     def _sequences(self, stretches: list[Stretch], train: Sequence[Bool[np.ndarray, " _time"]]) -> Sequences:
         """All stretches on the network's clock, each as many times as that clock can be laid over them."""
         n_window = self._n_window
-        inputs, targets, stretch, who, start, count = ([] for _ in range(6))  # type: list[list[np.ndarray]]
+        rows: list[tuple[np.ndarray, ...]] = []
         place = 0
         for s, t in zip(stretches, train):
             wanted = np.where(t[:, None], s.targets / self.size_, np.nan)
             standardised = self._standardised(s)
             for read, told in self._clocks(s.time.size):
-                inputs.append(standardised[read])
-                targets.append(np.where((told >= 0)[:, None], wanted[told], np.nan))
                 n = read.size
-                stretch.append(np.full(n, len(stretch)))
-                who.append(np.full(n, self.subjects_.index(s.subject)))
-                known = np.r_[0, np.cumsum(np.isfinite(targets[-1]).sum(axis=1))]
+                target = np.where((told >= 0)[:, None], wanted[told], np.nan)
+                known = np.r_[0, np.cumsum(np.isfinite(target).sum(axis=1))]
                 first = np.arange(max(n - n_window, 0) + 1)
-                start.append(place + first)
-                count.append(known[np.minimum(first + n_window, n)] - known[first])
+                count = known[np.minimum(first + n_window, n)] - known[first]
+                who = self.subjects_.index(s.subject)
+                rows.append((standardised[read], target, np.full(n, len(rows)), np.full(n, who), place + first, count))
                 place += n
+        inputs, targets, stretch, people, start, counts = (np.concatenate(column) for column in zip(*rows))
         beyond = ((0, n_window), (0, 0))
-        wanted = np.pad(np.concatenate(targets), beyond, constant_values=np.nan)
-        share = np.cumsum(np.concatenate(count), dtype=np.float64)
+        targets = np.pad(targets, beyond, constant_values=np.nan)
+        share = np.cumsum(counts, dtype=np.float64)
         return Sequences(
-            jnp.asarray(np.pad(np.concatenate(inputs), beyond), jnp.float32),
-            jnp.asarray(np.nan_to_num(wanted), jnp.float32),
-            jnp.asarray(np.isfinite(wanted)),
-            jnp.asarray(np.pad(np.concatenate(stretch), beyond[0], constant_values=-1), jnp.int32),
-            jnp.asarray(np.pad(np.concatenate(who), beyond[0], constant_values=NOBODY), jnp.int32),
-            jnp.asarray(np.concatenate(start), jnp.int32),
+            jnp.asarray(np.pad(inputs, beyond), jnp.float32),
+            jnp.asarray(np.nan_to_num(targets), jnp.float32),
+            jnp.asarray(np.isfinite(targets)),
+            jnp.asarray(np.pad(stretch, beyond[0], constant_values=-1), jnp.int32),
+            jnp.asarray(np.pad(people, beyond[0], constant_values=NOBODY), jnp.int32),
+            jnp.asarray(start, jnp.int32),
             jnp.asarray(share / share[-1], jnp.float32),
         )
 
