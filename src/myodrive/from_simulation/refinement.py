@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 from jaxtyping import Bool, Float
 from pydantic import Field
 
@@ -22,6 +23,7 @@ from myodrive.from_simulation.corrections import (
 from myodrive.from_simulation.stdrnet import STDRNet
 from myodrive.learning.linear import mean_curve
 from myodrive.paired import Hidden, PairedConfig, PairedEstimator, Stretch, make_folds
+from myodrive.recording import Recording
 
 # From the simplest on: of two that err alike the simpler one is taken.
 CANDIDATES: dict[str, type[PairedEstimator]] = {
@@ -137,6 +139,19 @@ class Refinement(PairedEstimator):
             high = found.mean[:, muscles] + half if found.upper is None else found.upper[:, muscles]
             lower[:, muscles], upper[:, muscles] = np.maximum(low, 0.0), high
         return Estimate(mean, lower, upper)
+
+    def estimate_each(self, recording: Recording) -> dict[str, xr.DataArray]:
+        """What each candidate says of a recording by itself (time, muscle), by its name."""
+        self._check_fitted()
+        clock, parts = self._inputs(self._with_inputs(recording))
+        coords = {"time": ("time", clock, {"units": "s"}), "muscle": self.muscles_}
+        found = {}
+        for candidate in self.candidates_:
+            values = np.full((clock.size, len(self.muscles_)), np.nan)
+            for place, stretch in parts:
+                values[place] = candidate._estimate_stretch(stretch).mean
+            found[candidate.method] = xr.DataArray(values, dims=("time", "muscle"), coords=coords)
+        return found
 
     def _reservations(self) -> list[str]:
         return [f"{row.muscle}: {row.chosen} ({row.why})." for row in self.choices.itertuples()]

@@ -122,16 +122,8 @@ def compare_refinements(
 
 def all_estimates(model: PairedEstimator, recording: Recording) -> dict[str, xr.DataArray]:
     """What a fitted estimator says (time, muscle), by its name; of a `Refinement` also what each candidate says alone."""
-    estimate = model.estimate(recording).activation
-    found = {model.method: estimate}
-    if isinstance(model, Refinement):
-        _, parts = model._inputs(recording)
-        for candidate in model.candidates_:
-            values = np.full(estimate.shape, np.nan)
-            for place, stretch in parts:
-                values[place] = candidate._estimate_stretch(stretch).mean
-            found[candidate.method] = estimate.copy(data=values)
-    return found
+    each = model.estimate_each(recording) if isinstance(model, Refinement) else {}
+    return {model.method: model.estimate(recording).activation, **each}
 
 
 def best_lag(
