@@ -83,7 +83,7 @@ class STDRNet(Correction):
     always: ClassVar[tuple[str, ...]] = ("simulated",)
     centre_: np.ndarray  # (channel,) and `spread_`, of the inputs
     spread_: np.ndarray
-    pace_: np.ndarray  # (2,) mean and standard deviation of the cycles per second of the training trials
+    pace_: np.ndarray  # mean and standard deviation of the cycles per second of training trials; 0 where none differ
     size_: np.ndarray  # (muscle,) standard deviation of the training targets
     level_: np.ndarray  # (network, muscle) mean of what each was taught, to which its output is added
     gains_: np.ndarray  # (network, muscle, [gain, offset, lag in samples]) of what goes past each network
@@ -100,10 +100,8 @@ class STDRNet(Correction):
         self.centre_, self.spread_ = _moments(np.concatenate([s.inputs for s in stretches]))
         wanted = np.concatenate([s.targets for s in stretches])
         self.size_ = _moments(wanted)[1]
-        paces = np.array([self._pace(s) for s in stretches])
-        paces = paces[np.isfinite(paces)] if np.isfinite(paces).any() else np.zeros(1)
-        # Of a pace that did not vary nothing can be learned: all others count as the mean.
-        self.pace_ = np.array([paces.mean(), paces.std() if np.ptp(paces) > 0 else np.inf])
+        paces = [pace for pace in map(self._pace, stretches) if pace]
+        self.pace_ = np.array([np.mean(paces), np.std(paces)]) if len(set(paces)) > 1 else np.zeros(2)
         self._settle(stretches)
         folds = make_folds(stretches, self.config.n_folds)
         keys = jax.random.split(jax.random.PRNGKey(self.config.seed), len(folds))
@@ -231,21 +229,22 @@ class STDRNet(Correction):
     @property
     def _sizes(self) -> Sizes:
         reach = round(self.config.reach_s * self.config.rate_hz / self._every)
-        return Sizes(self.centre_.size + 1, self.size_.size, self.config.n_unit, reach)
+        return Sizes(self.centre_.size + int(self.pace_[1] > 0), self.size_.size, self.config.n_unit, reach)
 
-    def _pace(self, stretch: Stretch) -> float:
-        """Cycles per second of a whole stretch, three at least; NaN where its inputs do not repeat."""
+    def _pace(self, stretch: Stretch) -> float | None:
+        """Cycles per second of a whole stretch, three at least; None where its inputs do not repeat."""
         inputs = (stretch.inputs - stretch.inputs.mean(axis=0)) / self.spread_
         period = find_period(inputs, round(PERIOD_S[0] * self.config.rate_hz), len(inputs) // 3, nearly=0.5)
-        return self.config.rate_hz / period if period else np.nan
+        return self.config.rate_hz / period if period else None
 
     def _coarse(self, stretch: Stretch) -> Stretch:
-        """The standardised stretch on the network's own clock, beside the inputs its pace (0 where it has none)."""
+        """The standardised stretch on the network's own clock; beside the inputs its pace, where training trials differ."""
         q = self._every
-        pace = np.nan_to_num((self._pace(stretch) - self.pace_[0]) / self.pace_[1])
-        pace = np.clip(pace, -PACE_REACH, PACE_REACH)
-        inputs = np.column_stack([(stretch.inputs - self.centre_) / self.spread_, np.full(len(stretch.inputs), pace)])
-        targets = stretch.targets / self.size_
+        inputs, targets = (stretch.inputs - self.centre_) / self.spread_, stretch.targets / self.size_
+        mean, spread = self.pace_
+        if spread > 0:
+            pace = ((self._pace(stretch) or mean) - mean) / spread
+            inputs = np.column_stack([inputs, np.full(len(inputs), np.clip(pace, -PACE_REACH, PACE_REACH))])
         return Stretch(stretch.time[::q], inputs[::q], targets[::q], stretch.group, stretch.starts)
 
     # -- saving and telling ------------------------------------------------------------------------------------------
