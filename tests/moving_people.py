@@ -13,10 +13,15 @@ RATE_HZ = 100.0
 def moving_people(
     n_subject: int = 3, n_movement: int = 4, n_repetition: int = 4, *, seed: int = 1500, duration_s: float = 1.5
 ) -> Study:
-    """Recordings with ``angles`` (deg), ``emg`` (an envelope, a fraction of the maximum contraction) and ``activation``."""
+    """Recordings with ``angles`` (deg), ``emg`` (an envelope, a fraction of the maximum contraction) and ``activation``.
+
+    The first half of the movements is called single-joint.
+    """
     return Study(
         [
-            _trial(np.random.default_rng([seed, person, kind, k]), person, kind, k, seed, duration_s)
+            _trial(np.random.default_rng([seed, person, kind, k]), person, kind, k, seed, duration_s).replace(
+                info={"kind": "single-joint" if 2 * kind < n_movement else "multi-joint"}
+            )
             for person in range(n_subject)
             for kind in range(n_movement)
             for k in range(n_repetition)
@@ -50,5 +55,4 @@ def _trial(
         subject=f"P{person + 1}",
         movement=f"movement {kind + 1}",
         repetition=str(repetition + 1),
-        info={"kind": "single-joint" if kind % 2 == 0 else "multi-joint"},
     )

@@ -247,13 +247,13 @@ class _Bench:
         found = {}
         for i, recording in zip(indices, whole):
             clock = model._clock(recording)
-            joined = Said(*np.full((3, clock.size, len(model.muscles_)), np.nan))
+            joined = np.full((3, clock.size, len(model.muscles_)), np.nan)
             for piece in _pieces(recording, self._spans(i)):
                 activation = model.estimate(piece)
+                said = _said(activation)
                 place = np.searchsorted(clock, activation.activation.time.values - 1e-6)
-                for target, values in zip(dataclasses.astuple(joined), dataclasses.astuple(_said(activation))):
-                    target[place] = values
-            found[i] = joined
+                joined[:, place] = said.mean, said.lower, said.upper
+            found[i] = Said(*joined)
         return found
 
     def _truths(self, model: MotionEstimator, indices: Sequence[int]) -> dict[int, Values]:

@@ -26,16 +26,13 @@ METHODS = (REFERENCE, "ridge-fir", "lstm")
 QUICK_ARM: Options = {
     "n_known": 3,
     "n_new": 2,
-    "n_repetition": 4,
-    "n_repetition_new": 4,
-    "movements": (
-        "shoulder flexion", "shoulder abduction", "elbow flexion", "shoulder external rotation",
-        "reaching forward", "drinking", "pulling", "lifting a box onto a shelf",
-    ),
-}  # fmt: skip
+    "n_repetition": 3,
+    "n_repetition_new": 3,
+    "movements": ("shoulder flexion", "shoulder abduction", "elbow flexion", "reaching forward", "drinking", "pulling"),
+}
 # A network that learns within seconds: it shows what a run looks like, not how good a network can be.
 QUICK_NETWORK: Options = {"n_unit": 16, "n_folds": 2, "n_steps": 80}
-QUICK = {"lstm": QUICK_NETWORK}
+ON_ARM: Mapping[str, Options] = {"lstm": QUICK_NETWORK, "motion": {"up": "y"}}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,7 +127,7 @@ def run_motion_experiment(
         if not seeds:
             raise OptionError("there are no recordings, and none are to be simulated.", where="--seeds")
         studies = [_simulated(seed, len(seeds) > 1, folder) for seed in seeds]
-        given = {m: {**QUICK.get(m, {}), **given.get(m, {})} for m in {**QUICK, **given}}
+        given = {m: {**ON_ARM.get(m, {}), **given.get(m, {})} for m in {**ON_ARM, **given}}
         said = (
             f"On simulated arms (docs/arm.md) in a quick form: {QUICK_ARM['n_known']} people to learn from, "
             f"{QUICK_ARM['n_new']} new ones, {len(QUICK_ARM['movements'])} movements, and a small network unless its size is "

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 
 from myodrive.evaluation.metrics import MonotoneCalibration
 
-Values = Float[np.ndarray, "time muscle"]
+Values = Float[np.ndarray, "_time muscle"]  # of one trial; trials are of different lengths
 MEASURES = {
     "r2": "R², against the mean of the training data",
     "residual_r2": "R² of what differs from the mean curve of the same person doing the same movement",
@@ -59,7 +59,7 @@ class Said:
         """In the unit of the truth."""
         return Said(curves.apply(self.mean), curves.apply_to_bound(self.lower), curves.apply_to_bound(self.upper))
 
-    def within(self, inside: Bool[np.ndarray, " time"]) -> Said:
+    def within(self, inside: Bool[np.ndarray, " _time"]) -> Said:
         """NaN elsewhere."""
         return Said(*(np.where(inside[:, None], v, np.nan) for v in (self.mean, self.lower, self.upper)))
 
@@ -147,12 +147,12 @@ def other_repetitions(
     return np.where(left > 0, (total - np.where(known, curves, 0.0)) / np.maximum(left, 1), np.nan)
 
 
-def auroc(inside: Sequence[float], outside: Sequence[float]) -> float:
+def auroc(inside: Float[np.ndarray, " _trial"], outside: Float[np.ndarray, " _trial"]) -> float:
     """The probability that a trial from outside has a higher score than one from inside, ties half; NaN without either."""
     from scipy.stats import rankdata
 
-    a, b = np.asarray(inside, dtype=np.float64), np.asarray(outside, dtype=np.float64)
-    if not a.size or not b.size:
+    n, m = inside.size, outside.size
+    if not n or not m:
         return float("nan")
-    ranks = rankdata(np.concatenate([b, a]))[: b.size]
-    return float((ranks.sum() - b.size * (b.size + 1) / 2) / (a.size * b.size))
+    ranks = rankdata(np.concatenate([outside, inside]))[:m]
+    return float((ranks.sum() - m * (m + 1) / 2) / (n * m))
