@@ -22,8 +22,10 @@ N_FOLDS = 5  # in which everything is chosen
 class RidgeFIRConfig(MotionConfig):
     """Options of `RidgeFIR`."""
 
-    reaches_s: tuple[float, ...] = (0.1, 0.2, 0.4, 0.6)  # of the filter to either side; the best is chosen
-    tap_s: float = Field(default=0.04, gt=0)  # between its taps: motion below 6 Hz changes little in 40 ms
+    # Taps to either side, close together only near the instant itself, and how many of them are tried. Half a second is
+    # far in a stride and near in an unhurried movement of the hand, where what was and comes tells which movement it is.
+    taps_s: tuple[float, ...] = (0.04, 0.08, 0.12, 0.2, 0.3, 0.45, 0.65, 0.9, 1.2, 1.6, 2.1, 2.7)
+    reaches_s: tuple[float, ...] = (0.12, 0.3, 0.65, 1.2, 1.6, 2.7)
     learn_hz: float = Field(default=25.0, gt=0)  # of the samples learned from: envelopes hold nothing above 12 Hz
     # What is left out while everything is chosen. "group": people, or trials of one person. "repetition": trials.
     choose_on: Literal["group", "repetition", "movement"] = "group"
@@ -99,9 +101,10 @@ class RidgeFIR(MotionEstimator):
     # -- inside ------------------------------------------------------------------------------------------------------
 
     def _lags(self) -> list[int]:
-        step = max(1, round(self.config.tap_s * self.config.rate_hz))
-        n = int(max(self.config.reaches_s) * self.config.rate_hz / step + 1e-9)
-        return [step * k for k in range(-n, n + 1)]
+        one_side = {
+            round(tap * self.config.rate_hz) for tap in self.config.taps_s if tap <= max(self.config.reaches_s) + 1e-9
+        }
+        return sorted({0, *one_side, *(-lag for lag in one_side)})
 
     def _grouped(self, stretches: list[Stretch]) -> list[Stretch]:
         """With what is left out together as their group."""
@@ -111,26 +114,26 @@ class RidgeFIR(MotionEstimator):
         return [dataclasses.replace(s, group=s.movement if by_movement else str(i)) for i, s in enumerate(stretches)]
 
     def _choose(self, search: RidgeSearch) -> Tried:
-        """The best reach with all derivatives, then the highest derivative that serves best at it."""
+        """The best reach with positions and velocities, then the highest derivative that serves best at it."""
         orders = np.array([derivative_of(label) for label in self.channels_[MOTION]])
         lags_s = np.abs(self._lags()) / self.config.rate_hz
-        highest = int(orders.max())
         tried: dict[tuple[float, int], Tried] = {}
 
         def attempt(reach_s: float, order: int) -> None:
-            taps = (lags_s[:, None] <= reach_s + 1e-9) & (orders <= order)
+            taps = (lags_s[:, None] <= reach_s + 0.5 / self.config.rate_hz) & (orders <= order)
             tried[reach_s, order] = search.attempt(np.flatnonzero(taps))
 
         def least_left() -> tuple[float, int]:
             return min(tried, key=lambda key: tried[key].left)
 
+        highest = int(orders.max())
         for reach_s in self.config.reaches_s:
-            attempt(reach_s, highest)
+            attempt(reach_s, min(1, highest))
         best_reach = least_left()[0]
-        for order in range(highest):
+        for order in {0, highest} - {1}:
             attempt(best_reach, order)
         self.reach_s_, self.derivatives_ = least_left()
-        return tried[least_left()]
+        return tried[self.reach_s_, self.derivatives_]
 
 
 def _quantiles(errors: np.ndarray, shares: np.ndarray) -> np.ndarray:
