@@ -45,7 +45,10 @@ class Stretch:
 
     def hiding(self, hidden: Bool[np.ndarray, " time"]) -> Stretch:
         """The same without the targets of some samples."""
-        return dataclasses.replace(self, targets=np.where(hidden[:, None], np.nan, self.targets))
+        return self.replace_targets(np.where(hidden[:, None], np.nan, self.targets))
+
+    def replace_targets(self, targets: Float[np.ndarray, "time muscle"]) -> Stretch:
+        return dataclasses.replace(self, targets=targets)
 
 
 class PairedConfig(EstimatorConfig):
@@ -61,7 +64,7 @@ class PairedEstimator(Estimator):
 
     A subclass is one file: `Config`, `method`, the `signals` it reads, `_fit_stretches` and `_estimate_stretch`. Here are
     the common clock, the target (EMG through the usual chain, its envelope, divided by the 95th percentile of all training
-    trials of that subject), the folds, and the bookkeeping of results.
+    trials of that subject or their maximum contraction), the folds, and the bookkeeping of results.
     """
 
     Config = PairedConfig
@@ -78,30 +81,24 @@ class PairedEstimator(Estimator):
         ----------
         data : Recording or Study
             The muscles of ``emg`` must be the same in all; one that was not measured is NaN.
-        mvc : None
-            Maximum contractions are not used: the scale of each subject is that of their training trials.
+        mvc : dict of str to Recording or Study, optional
+            Each subject's maximum contractions, for ``relative_to="mvc"``. EMG whose unit is 1 is a fraction of the maximum
+            contraction already and needs none.
 
         Raises
         ------
         SignalError
             If a signal is missing, or nothing is there at the same time in both.
         OptionError
-            If amplitude is to be relative to a maximum contraction.
+            If maximum contractions are given and not asked for, or the other way round.
         """
-        if mvc is not None or self.config.conditioning.relative_to == "mvc":
-            raise OptionError(
-                f"{type(self).__name__} does not take maximum contractions.",
-                remedy='Use relative_to="q95" or "task_maximum": each subject\'s own trials give the scale.',
-            )
-        study = self._all_inputs(_as_study(data))
+        study = self._all_inputs(as_study(data))
         self.channels_ = {name: _labels(study[0][name]) for name in self.signals}
         envelopes = [self._envelope(recording) for recording in study]
         self.muscles_ = [str(m) for m in envelopes[0].muscle.values]
         self._check_muscles(envelopes)
         self.normalisations_ = {
-            subject: Normalisation.fit(
-                [e for e, r in zip(envelopes, study) if r.subject == subject], self.config.conditioning
-            )
+            subject: self._scale([e for e, r in zip(envelopes, study) if r.subject == subject], subject, mvc)
             for subject in study.subjects
         }
         stretches = [
@@ -131,12 +128,12 @@ class PairedEstimator(Estimator):
         self._check_fitted()
         if isinstance(data, Study):
             return [self.estimate(recording) for recording in data]
-        recording = self._with_inputs(_as_study(data)[0])
+        recording = self._with_inputs(as_study(data)[0])
         clock, stretches = self._inputs(recording)
         shape = (clock.size, len(self.muscles_))
         mean, lower, upper = (np.full(shape, np.nan) for _ in range(3))
         for place, stretch in stretches:
-            found = self._estimate_stretch(stretch)
+            found = self._of_person(stretch, self._estimate_stretch(stretch))
             mean[place] = found.mean
             if found.lower is not None and found.upper is not None:
                 lower[place], upper[place] = found.lower, found.upper
@@ -158,7 +155,7 @@ class PairedEstimator(Estimator):
             versions=versions(),
             seed=getattr(self.config, "seed", None),
             data_sha256=data_hash(*(recording[name] for name in self.signals)),
-            notes=self._reservations(),
+            notes=[*self._reservations(), *self._about(recording, [s for _, s in stretches])],
         )
 
     def measured(self, data: Recording | Study) -> Any:
@@ -172,13 +169,13 @@ class PairedEstimator(Estimator):
         DataArray (time, muscle), or a list of them for a Study
         """
         self._check_fitted()
-        study = self._all_inputs(_as_study(data))
+        study = self._all_inputs(as_study(data))
         envelopes = [self._envelope(recording) for recording in study]
         self._check_muscles(envelopes)
         found = []
         for recording, envelope in zip(study, envelopes):
             own = [e for e, r in zip(envelopes, study) if r.subject == recording.subject]
-            scale = self.normalisations_.get(recording.subject) or Normalisation.fit(own, self.config.conditioning)
+            scale = self.normalisations_.get(recording.subject) or self._scale(own, recording.subject, None)
             clock = self._clock(recording)
             placed = to_clock(_scaled(envelope, scale), envelope.time.values, clock)
             coords = {"time": ("time", clock, {"units": "s"}), "muscle": self.muscles_}
@@ -197,6 +194,14 @@ class PairedEstimator(Estimator):
     def _estimate_stretch(self, stretch: Stretch) -> Estimate:
         """Estimate one stretch, whose targets are all NaN: envelopes in units of the normalisation."""
         raise NotImplementedError
+
+    def _of_person(self, stretch: Stretch, estimate: Estimate) -> Estimate:
+        """The estimate with what is known of the person who moves."""
+        return estimate
+
+    def _about(self, recording: Recording, stretches: list[Stretch]) -> list[str]:
+        """What a reader must know of the estimate of this recording."""
+        return []
 
     def _held_out(self, stretches: list[Stretch], folds: list[Hidden]) -> list[np.ndarray]:
         """For each stretch what is estimated of each sample by learning from the folds that do not hold it out."""
@@ -229,6 +234,21 @@ class PairedEstimator(Estimator):
         arrays, values = super()._state()
         values["normalisations_"] = {s: n.model_dump(mode="json") for s, n in self.normalisations_.items()}
         return arrays, values
+
+    def _scale(self, envelopes: list[xr.DataArray], subject: str, mvc: Any) -> Normalisation:
+        """What a subject's envelopes are divided by."""
+        options = self.config.conditioning
+        if options.relative_to == "mvc" and mvc is None and envelopes[0].attrs.get("units") == "1":
+            ones = (1.0,) * len(self.muscles_)
+            return Normalisation(muscles=tuple(self.muscles_), clip=ones, scale=ones, relative_to="mvc", units="1")
+        if mvc is not None and (not isinstance(mvc, dict) or subject not in mvc):
+            found = ", ".join(map(str, mvc)) if isinstance(mvc, dict) else type(mvc).__name__
+            raise OptionError(
+                f"there is no maximum contraction of '{subject}'. Found: {found}.",
+                remedy="Give those of each subject: mvc={subject: recording}.",
+            )
+        contractions = [self._envelope(recording) for recording in as_study(mvc[subject])] if mvc else []
+        return Normalisation.fit(envelopes, options, mvc=contractions)
 
     @staticmethod
     def _group(study: Study, index: int) -> str:
@@ -349,7 +369,7 @@ def training(stretches: Sequence[Stretch], fold: Hidden) -> list[Stretch]:
     return [s.hiding(~t) for s, t in zip(stretches, fold.train) if t.any()]
 
 
-def _as_study(data: Any) -> Study:
+def as_study(data: Any) -> Study:
     if isinstance(data, Recording):
         return Study([data])
     if isinstance(data, Study) and len(data):

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, TypeVar
+import copy
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
 
 from myodrive.conditioning.features import MotionOptions, motion_features
-from myodrive.paired import PairedConfig, PairedEstimator
-from myodrive.recording import Recording
+from myodrive.errors import SignalError
+from myodrive.estimator import Estimate
+from myodrive.from_motion.adaptation import Personal, Tried, blocks_in_turn, first_seconds_of_emg, simplest_good
+from myodrive.paired import PairedConfig, PairedEstimator, Stretch, as_study, training
+from myodrive.recording import Recording, Study, sampling_rate
 
 Own = TypeVar("Own", bound="MotionEstimator")
 MOTION = "motion"
+RATE_FACTOR = 2.0  # so many times faster or slower than in training a motion may be sampled
+Candidate = Callable[[Sequence[Stretch]], Any]  # an estimator of the same kind
 
 
 class MotionConfig(PairedConfig):
@@ -19,11 +29,85 @@ class MotionConfig(PairedConfig):
 
 
 class MotionEstimator(PairedEstimator):
-    """Base of the estimators from movement: they read features of the movement, and nothing of the person's EMG."""
+    """Base of the estimators from movement: they read features of the movement, and nothing of the person's EMG.
+
+    `adapt` makes the estimator of a new person out of a few seconds of their EMG.
+    """
 
     Config = MotionConfig
     config: MotionConfig
     signals: ClassVar[tuple[str, ...]] = (MOTION,)
+    rates_: list[float]  # the lowest and the highest rate of the motion in training
+    people_: dict[str, dict[str, list[float]]]  # those adapted to: the fields of `Personal`, for each muscle
+    adapted_: dict[str, str]  # what was adapted for each of them
+
+    def fit(self: Own, data: Any, mvc: Any = None) -> Own:
+        study = self._all_inputs(as_study(data))
+        rates = [sampling_rate(recording[MOTION]) for recording in study]
+        self.rates_ = [min(rates), max(rates)]
+        self.people_, self.adapted_ = {}, {}
+        return super().fit(study, mvc)
+
+    def adapt(self: Own, data: Any, seconds: float | None = None, mvc: Any = None) -> Own:
+        """An estimator that also knows a new person, of whom there is some EMG.
+
+        The candidates, from the simplest on, are learned on parts of the data and tried on the rest; the simplest is taken
+        that is within one standard error of the best, so that a person whom nothing helps keeps the general estimate.
+
+        Parameters
+        ----------
+        data : Recording or Study
+            Of one person, with movement and EMG.
+        seconds : float, optional
+            Only the EMG of the first so many seconds is used, in the order of the recordings.
+        mvc : Recording or Study, optional
+            The person's maximum contractions, for ``relative_to="mvc"``. Relative to the person's own trials the scale is
+            the one at which the general estimate fits best: the 95th percentile of a few seconds is that of what happened
+            to be done in them.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        SignalError
+            If there are several people in the data, or no EMG.
+        """
+        self._check_fitted()
+        study = data if isinstance(data, Study) else Study([data])
+        if len(study.subjects) != 1:
+            raise SignalError(f"an estimator is adapted to one person, not to {', '.join(study.subjects) or 'nobody'}.")
+        who = study.subjects[0]
+        adapted = self._copy()
+        stretches = adapted._to_adapt_to(adapted._all_inputs(first_seconds_of_emg(study, seconds)), who, mvc)
+        candidates = adapted._candidates()
+        tried = adapted._tried(candidates, stretches)
+        chosen = simplest_good(tried) if tried else next(iter(candidates))
+        best = candidates[chosen](stretches)
+        if tried:
+            level = float(getattr(self.config, "interval_level", 0.9))
+            personal = dataclasses.replace(best._personal(who), width=tried[chosen].width(level, self.config.rate_hz))
+            best._set_personal(who, personal)
+        best.adapted_[who] = chosen
+        return best
+
+    # -- what a network does besides ---------------------------------------------------------------------------------
+
+    def _candidates(self) -> dict[str, Candidate]:
+        """Ways to adapt, from the simplest on: each makes an estimator from stretches with their targets."""
+        return {
+            "nothing": lambda some: self._copy(),
+            "gain": lambda some: self._with_gain(some, with_offset=False),
+            "gain and offset": lambda some: self._with_gain(some, with_offset=True),
+        }
+
+    def _copy(self: Own) -> Own:
+        """A copy whose people are its own."""
+        other = copy.copy(self)
+        other.normalisations_ = dict(self.normalisations_)
+        other.people_, other.adapted_ = dict(self.people_), dict(self.adapted_)
+        return other
+
+    # -- inside ------------------------------------------------------------------------------------------------------
 
     def _with_inputs(self, recording: Recording) -> Recording:
         made_with = self.config.motion.model_dump_json()
@@ -31,3 +115,75 @@ class MotionEstimator(PairedEstimator):
             return recording  # in a comparison of methods the features are computed once for all of them
         features = motion_features(recording, self.config.motion)
         return recording.with_signal(MOTION, features.assign_attrs(made_with=made_with))
+
+    def _check_channels(self, recording: Recording) -> None:
+        super()._check_channels(recording)
+        rate, (low, high) = sampling_rate(recording[MOTION]), self.rates_
+        if not low / RATE_FACTOR <= rate <= high * RATE_FACTOR:
+            known = f"{low:g} Hz" if low == high else f"{low:g} to {high:g} Hz"
+            raise SignalError(
+                f"the movement is sampled at {rate:g} Hz, and that of the training at {known}.",
+                where=recording.label,
+                remedy="Resample it: conditioning.kinematics.resample_to.",
+            )
+
+    def _of_person(self, stretch: Stretch, estimate: Estimate) -> Estimate:
+        return self._personal(stretch.subject).of(estimate) if stretch.subject in self.people_ else estimate
+
+    def _personal(self, who: str) -> Personal:
+        if who not in self.people_:
+            return Personal.nothing(len(self.muscles_))
+        return Personal(**{name: np.asarray(values) for name, values in self.people_[who].items()})
+
+    def _set_personal(self, who: str, personal: Personal) -> None:
+        self.people_[who] = {f.name: getattr(personal, f.name).tolist() for f in dataclasses.fields(personal)}
+
+    def _about(self, recording: Recording, stretches: list[Stretch]) -> list[str]:
+        if recording.subject in self.normalisations_:
+            return []
+        who = recording.subject or "this person"
+        return [
+            f"No EMG of {who} is known: the estimate is that of a typical person of the training, in their unit. "
+            "adapt(…) takes a few seconds of EMG."
+        ]
+
+    def _to_adapt_to(self, study: Study, who: str, mvc: Any) -> list[Stretch]:
+        """The stretches of a person with their targets, whose scale is learned first."""
+        envelopes = [self._envelope(recording) for recording in study]
+        self._check_muscles(envelopes)
+        given = None if mvc is None else {who: mvc}
+        self.normalisations_[who] = self._scale(envelopes, who, given)
+        stretches = [s for r, e in zip(study, envelopes) for s in self._stretches(r, e, who)]
+        if not any(np.isfinite(s.targets).any() for s in stretches):
+            raise SignalError("nowhere are movement and EMG there at the same time.", where=who)
+        if self.config.conditioning.relative_to == "mvc":
+            return stretches
+        # The unit of the training is what the general estimate is in: its best fit without a prior is the scale.
+        general = np.concatenate([self._estimate_stretch(s).mean for s in stretches])
+        measured = np.concatenate([s.targets for s in stretches])
+        times = Personal.fit(general, measured, self.config.rate_hz, prior_s=0.0).gain
+        times = np.where(times > 0, times, 1.0)
+        own = self.normalisations_[who]
+        scale = tuple(None if s is None else float(s * t) for s, t in zip(own.scale, times))
+        self.normalisations_[who] = own.model_copy(update={"scale": scale})
+        return [s.replace_targets(s.targets / times) for s in stretches]
+
+    def _tried(self, candidates: dict[str, Candidate], stretches: list[Stretch]) -> dict[str, Tried]:
+        """What each candidate says of blocks that it does not learn from; nothing where there are no two blocks."""
+        folds = blocks_in_turn(stretches)
+        if len(folds) < 2:
+            return {}
+        found = {}
+        for name, candidate in candidates.items():
+            learners = [candidate(training(stretches, fold)) for fold in folds]
+            said = [[one._of_person(s, one._estimate_stretch(s)) for s in stretches] for one in learners]
+            found[name] = Tried.of(said, stretches, folds)
+        return found
+
+    def _with_gain(self: Own, stretches: Sequence[Stretch], *, with_offset: bool) -> Own:
+        other = self._copy()
+        who = stretches[0].subject
+        general = np.concatenate([self._estimate_stretch(s).mean for s in stretches])
+        measured = np.concatenate([s.targets for s in stretches])
+        other._set_personal(who, Personal.fit(general, measured, self.config.rate_hz, with_offset=with_offset))
+        return other
