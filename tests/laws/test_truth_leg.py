@@ -54,6 +54,17 @@ def test_simulated_is_static_optimisation_of_the_moments_in_the_recording(body: 
     assert np.abs(again.values - recording["simulated"].values).max() < 1e-6
 
 
+def test_moments_of_a_laboratory_do_not_stand_for_those_of_the_simulation() -> None:
+    recording = one(LEG)
+    moments = recording["moments"]
+    renamed = moments.assign_coords(joint=[f"{j}Moment_x" for j in moments.joint.values])
+    alone = recording.with_signal("moments", renamed)
+    found = muscle_problem(alone.with_signal("moments_2", moments))
+    np.testing.assert_array_equal(found.torques, muscle_problem(recording).torques)
+    with pytest.raises(SignalError, match=f"no moments of .*{moments.joint.values[0]}"):
+        muscle_problem(alone)
+
+
 def test_the_truth_comes_before_the_simulation_by_the_delay_that_the_recording_states() -> None:
     recording = one(UNDISTORTED.model_copy(update={"delay_s": (0.14, 0.02)}))
     delay_s = recording.info["truth"]["delay_s"]
@@ -81,8 +92,7 @@ def test_cocontraction_adds_activity_and_leaves_the_moments_of_the_joints(body: 
     setting = UNDISTORTED.model_copy(update={"cocontraction": (0.5, 0.5)})
     recording = one(setting, body=body)
     problem = muscle_problem(recording)
-    forces = problem.active_force * recording["activation"].values
-    made = (problem.moment_arms @ forces[..., None])[..., 0]
+    made = problem.torques_of(recording["activation"].values)
     peak = np.abs(problem.torques).max(axis=0)
     assert np.all(np.abs(made - problem.torques).max(axis=0) < 0.02 * peak)
     assert recording["activation"].values.mean() > 1.15 * recording["simulated"].values.mean()

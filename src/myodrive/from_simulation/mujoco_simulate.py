@@ -111,7 +111,7 @@ def simulate_with_mujoco(
         If a signal is missing or in another unit, no joint is the model's, or the forces cannot be right.
     """
     if static_optimization not in SOLVERS:
-        raise OptionError(f"is {' or '.join(SOLVERS)}, not '{static_optimization}'.", where="static_optimization")
+        raise OptionError(f"is {' or '.join(SOLVERS)}, not '{static_optimization}'.", where="--static-optimization")
     recording = read_movement(recording, forces, mass_kg)
     where, inverse = recording.label, "moments" not in recording
     size, notes = _size(recording, model, mass_kg, height_m, inverse)

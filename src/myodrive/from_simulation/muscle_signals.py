@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
+from myodrive.errors import SignalError
 from myodrive.from_simulation.muscle_problem import LEAST_ARM_M, MUSCLE_RESERVE, MuscleProblem
 from myodrive.from_simulation.static_optimization import solve_static_optimization
 from myodrive.recording import Recording, make_signal
@@ -71,7 +72,8 @@ def in_degrees(angles: xr.DataArray) -> xr.DataArray:
 def muscle_problem(recording: Recording, *, passive: bool = False) -> MuscleProblem:
     """The problem of static optimisation in a simulated recording, of the coordinates that muscles act on.
 
-    Muscles that `simulate_with_mujoco` does not trust are named in ``untrusted``.
+    Where the recording has moments of its own as well (Plug-in Gait in a C3D file that the simulation was joined to), those
+    of the simulation are taken. Muscles that `simulate_with_mujoco` does not trust are named in ``untrusted``.
 
     Parameters
     ----------
@@ -84,7 +86,9 @@ def muscle_problem(recording: Recording, *, passive: bool = False) -> MuscleProb
     SignalError
         If the recording does not come from `simulate` or `simulate_with_mujoco`, or its model has no muscles.
     """
-    problem = _problem({name: recording[name] for name in ("moment_arms", "moments", "active_force")})
+    arms = recording["moment_arms"]
+    signals = {"moment_arms": arms, "active_force": recording["active_force"], "moments": _moments(recording, arms)}
+    problem = _problem(signals)
     untrusted = recording.info.get("simulation", {}).get("untrusted", {})
     force = recording["passive_force"].values if passive else problem.passive_force
     return dataclasses.replace(problem, untrusted=untrusted, passive_force=force)
@@ -96,6 +100,15 @@ def optimize(signals: Mapping[str, xr.DataArray]) -> Signals:
     reserves = signals["moments"].copy()
     reserves.loc[{"joint": list(solution.problem.coordinates)}] = solution.reserves.values
     return {"simulated": solution.activations, "muscle_forces": solution.forces, "reserves": reserves}
+
+
+def _moments(recording: Recording, moment_arms: xr.DataArray) -> xr.DataArray:
+    """Those of all joints that muscles act on, under whatever name they stand beside others."""
+    joints = set(muscle_joints(moment_arms))
+    for name, signal in recording.signals.items():
+        if name.startswith("moments") and joints <= set(map(str, signal.joint.values)):
+            return signal
+    raise SignalError(f"there are no moments of {', '.join(sorted(joints))}.", where=recording.label)
 
 
 def _problem(signals: Mapping[str, xr.DataArray]) -> MuscleProblem:

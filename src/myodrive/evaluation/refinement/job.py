@@ -211,8 +211,10 @@ def _unpaired(study: Study, pairs: Pairs) -> list[str]:
 
 def _problem(recording: Recording) -> MuscleProblem | None:
     """How its muscles pull; nothing where it does not tell."""
-    told = {"moments", "moment_arms", "active_force"} <= set(recording.signals)
-    return muscle_problem(recording) if told else None
+    try:
+        return muscle_problem(recording)
+    except SignalError:
+        return None
 
 
 def _torques(
