@@ -1,0 +1,165 @@
+"""Activity from movement on the arm scenario: every figure that is asked of it, with one command.
+
+python benchmarks/motion_truth.py FOLDER [--seed 0] [--parts repetition person range] [--methods mean-curve ridge-fir lstm]
+                                         [--people 15] [--set lstm.n_steps=300] [--json F]
+
+FOLDER keeps the scenario, every fitted model and every score: a run that is stopped goes on where it was, and a run with more
+parts or methods adds to what is there. Parts:
+
+repetition  new repetitions of known people (one fit a method)
+movement    unseen movements in six folds, on the same trials (six fits)
+person      fifteen new people: the general model of `repetition`, adapted to 10, 30 and 60 s, and one of their own each
+range       movements at twice the speed, or wider than in training, against held-out repetitions
+inputs      hand or joints, swivel angle, derivatives (five fits)
+segmentation  whole movements against elements (two fits)
+diversity   single-joint, multi-joint or diverse training (nine fits)
+
+Scores are against the true activation, through one rising curve a muscle that is fitted on the training people.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+
+from myodrive.cli import method_settings
+from myodrive.evaluation.machine import describe_machine
+from myodrive.evaluation.motion.comparison import compare_methods
+from myodrive.evaluation.motion.experiments import MotionFindings
+from myodrive.evaluation.motion.plans import PLANS, NewPerson, Plan, UnseenMovement
+from myodrive.evaluation.motion.result import MotionScores, in_words
+from myodrive.evaluation.truth_result import without_nan
+from myodrive.recording import Study
+from myodrive.reporting.motion_page import write_motion_findings
+from myodrive.safe_write import safe_write_text
+from myodrive.truth.arm import simulate_arm
+
+PARTS = ("repetition", "movement", "person", "inputs", "segmentation", "diversity")
+MAIN = "lstm"
+UP = {"up": "y"}  # of the scenario's markers
+
+
+def plan_of(part: str, study: Study) -> Plan:
+    """What a part learns and tests; new repetitions and unseen movements are halves of one experiment."""
+    if part in ("repetition", "movement"):
+        plan = UnseenMovement().plan(study)
+        wanted = "new repetition" if part == "repetition" else "unseen movement"
+        fits = [fit for fit in plan.fits if fit.tests[0].condition == wanted]
+        return Plan(plan.study, fits, ())
+    experiment = NewPerson() if part == "person" else PLANS[part]()
+    return experiment.plan(study)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--parts", nargs="+", default=["repetition", "movement", "person"], choices=PARTS)
+    parser.add_argument("--methods", nargs="+", default=["mean-curve", "ridge-fir", "tcn", "lstm"])
+    parser.add_argument("--people", type=int, default=15, help="new ones")
+    parser.add_argument("--workers", type=int, default=1, help="processes that simulate")
+    parser.add_argument("--set", nargs="*", default=[], help="options of methods: lstm.n_steps=300")
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    settings = method_settings(args.set)
+    settings["motion"] = {**UP, **settings.get("motion", {})}
+    started = time.time()
+    study = simulate_arm(args.seed, cache=args.folder, n_workers=args.workers)
+    new = [who for who in study.subjects if who.startswith("new")]
+    study = Study([r for r in study if r.subject not in new[args.people :]], study.name)
+    print(f"{len(study)} recordings of {len(study.subjects)} people, {time.time() - started:.0f} s")
+    found: dict[str, MotionScores] = {}
+    for part in args.parts:
+        plan, started = plan_of(part, study), time.time()
+        found[part] = compare_methods(
+            plan.study, plan.fits, args.methods, settings, spans=plan.spans, folder=args.folder, progress=tell
+        )
+        print(f"{part}: {time.time() - started:.0f} s")
+        Console(width=100).print(found[part].table())
+        if part in PLANS or part == "person":
+            experiment = NewPerson() if part == "person" else PLANS[part]()
+            findings = MotionFindings(
+                experiment, plan.contrasts, found[part], f"Arm scenario, seed {args.seed}.", settings
+            )
+            print(f"report: {write_motion_findings(findings, args.folder / f'report-{part}')}")
+            print("\n".join(findings.verdict))
+    asked = goals(found)
+    print(asked.to_string(index=False))
+    if args.json:
+        content = {part: scores.content() for part, scores in found.items()}
+        content |= {"goals": asked.to_dict(orient="records"), "machine": describe_machine(), "options": vars(args)}
+        safe_write_text(args.json, json.dumps(without_nan(content), indent=1, default=str))
+
+
+def goals(found: dict[str, MotionScores]) -> pd.DataFrame:
+    """What is asked of the network, what was found, and every figure beside the other methods'."""
+    rows: list[dict[str, Any]] = []
+    tables = {part: scores.summary.set_index(["condition", "method"]) for part, scores in found.items()}
+
+    def add(figure: str, wanted: str, part: str, of: Any, met: Any) -> None:
+        if part not in tables:
+            return
+        values = {}
+        for method in found[part].methods:
+            try:
+                values[method] = of(tables[part], method)
+            except KeyError:
+                continue
+        told = {m: f"{v:.3f}" for m, v in values.items()}
+        rows.append({"figure": figure, "wanted": wanted, **told, "met": bool(MAIN in values and met(values[MAIN]))})
+
+    def value(condition: str, measure: str) -> Any:
+        return lambda table, method: float(table.loc[(condition, method), measure])
+
+    def above_mean_curve(table: pd.DataFrame, method: str) -> float:
+        return float(table.loc[("general", method), "r2"] - table.loc[("general", "mean-curve"), "r2"])
+
+    add("new repetition, R²", "≥ .9", "repetition", value("new repetition", "r2"), lambda v: v >= 0.9)
+    add(
+        "coverage, known people",
+        ".87–.93",
+        "repetition",
+        value("new repetition", "coverage"),
+        lambda v: 0.87 <= v <= 0.93,
+    )
+    add("peak error", "≤ .10", "repetition", value("new repetition", "peak_error"), lambda v: v <= 0.1)
+    if "repetition" in tables:
+        of_known = tables["repetition"]
+        add(
+            "unseen movement, R² lost", "≤ .10", "movement",
+            lambda t, m: float(of_known.loc[("new repetition", m), "r2"] - t.loc[("unseen movement", m), "r2"]),
+            lambda v: v <= 0.1,
+        )  # fmt: skip
+    add("unseen movement, R²", "", "movement", value("unseen movement", "r2"), lambda v: True)
+    add("new person, R²", "", "person", value("general", "r2"), lambda v: True)
+    add("new person, R² above the mean curve", "≥ .05", "person", above_mean_curve, lambda v: v >= 0.05)
+    add(
+        "new person, MSE over adapted (30 s)", "≤ 2", "person",
+        lambda t, m: float(t.loc[("general", m), "mse"] / t.loc[("general + 30 s", m), "mse"]), lambda v: v <= 2,
+    )  # fmt: skip
+    add(
+        "30 s of adaptation, R² below subject-specific", "≤ .03", "person",
+        lambda t, m: float(t.loc[("subject-specific", m), "r2"] - t.loc[("general + 30 s", m), "r2"]),
+        lambda v: v <= 0.03,
+    )  # fmt: skip
+    add("coverage, new person", "≥ .85", "person", value("general", "coverage"), lambda v: v >= 0.85)
+    for part, scores in found.items():
+        if MAIN in scores.methods:
+            for row in scores.between_methods(MAIN).to_dict(orient="records"):
+                print(f"{part}, {row['condition']}: R² of {row['method']} minus {MAIN}: {in_words(row)}")
+    return pd.DataFrame(rows).fillna("")
+
+
+def tell(what: str, done: int, total: int) -> None:
+    """One line for each fit, with the time of day: a run of hours is looked at from afar."""
+    print(f"{time.strftime('%H:%M:%S')}  {done}/{total}  {what}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
