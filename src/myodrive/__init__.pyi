@@ -28,6 +28,8 @@ from .from_emg.whitening import WhitenedEnvelope as WhitenedEnvelope
 from .from_motion.lstm import MotionLSTM as MotionLSTM
 from .from_motion.mean_curve import MeanCurve as MeanCurve
 from .from_motion.ridge import RidgeFIR as RidgeFIR
+from .from_motion.tcn import TCN as TCN
+from .from_motion.transformer import Transformer as Transformer
 from .from_simulation.model_muscles import ModelMuscles as ModelMuscles
 from .from_simulation.model_muscles import fit_model_muscles as fit_model_muscles
 from .from_simulation.mujoco_simulate import simulate_with_mujoco as simulate_with_mujoco
@@ -50,6 +52,7 @@ from .recording import Alignment as Alignment
 from .recording import Recording as Recording
 from .recording import Study as Study
 from .reporting import report as report
+from .truth import simulate_arm as simulate_arm
 from .truth import simulate_recording as simulate_recording
 from .truth import simulate_trials as simulate_trials
 from .truth import write_trials as write_trials

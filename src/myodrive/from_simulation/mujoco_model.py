@@ -96,6 +96,7 @@ def load_mujoco_model(
     mass_kg: float = MODEL_MASS_KG,
     height_m: float = MODEL_HEIGHT_M,
     load_kg: Mapping[str, float] | None = None,
+    changes: tuple[Callable[[Any], None], ...] = (),
 ) -> MujocoModel:
     """A model of the wheel of myo-sim, repaired, of a person's size.
 
@@ -106,6 +107,8 @@ def load_mujoco_model(
         Of the person: all lengths grow with the height, all masses with the mass, strength with neither.
     load_kg : dict, optional
         Body: what it carries at its centre of mass.
+    changes : tuple of functions
+        Each is given the specification (`mujoco.MjSpec`) before it is compiled, after the repairs of paths.
 
     Raises
     ------
@@ -115,7 +118,7 @@ def load_mujoco_model(
         If there is no such model or body, or a size is no person's.
     """
     _check_size(mass_kg, height_m)
-    model = compile_model(name, PATH_REPAIRS)
+    model = compile_model(name, PATH_REPAIRS, changes)
     for repair in REPAIRS:
         repair(model)
     resize(model, mass_kg, height_m)
@@ -128,14 +131,19 @@ def load_mujoco_model(
     place = {model.joint(i).name: int(model.jnt_dofadr[i]) for i in range(model.njnt)}
     muscles = tuple(model.actuator(i).name for i in range(model.nu))
     guessed = (model.actuator_gainprm[:, [*_DEFAULTS]] == [*_DEFAULTS.values()]).all(axis=1)
-    untrusted = {**UNTRUSTED[name], **{m: _GUESSED for m, is_guessed in zip(muscles, guessed) if is_guessed}}
+    known = {m: why for m, why in UNTRUSTED[name].items() if m in muscles}
+    untrusted = {**known, **{m: _GUESSED for m, is_guessed in zip(muscles, guessed) if is_guessed}}
     published = read_published() if name == "legs" else None
     hill = hill_muscles(model, published, height_m / MODEL_HEIGHT_M)
     return MujocoModel(name, model, place, find_couplings(model), muscles, hill, untrusted)
 
 
-def compile_model(name: str, repairs: tuple[Callable[[Any], None], ...] = ()) -> Any:
+def compile_model(
+    name: str, repairs: tuple[Callable[[Any], None], ...] = (), changes: tuple[Callable[[Any], None], ...] = ()
+) -> Any:
     """The compiled model of myo-sim after these repairs of its specification; the pelvis gets the joints of OpenSim.
+
+    The repairs are those of the legs; `changes` are made to any model.
 
     Raises
     ------
@@ -144,7 +152,7 @@ def compile_model(name: str, repairs: tuple[Callable[[Any], None], ...] = ()) ->
     """
     if name not in _NAMES:
         raise OptionError(f"there is no model '{name}'.", where="model", remedy=f"It can be {' or '.join(_NAMES)}.")
-    return copy.copy(_compile(name, repairs))
+    return copy.copy(_compile(name, repairs, changes))
 
 
 def find_couplings(model: Any) -> tuple[Coupling, ...]:
@@ -283,10 +291,10 @@ REPAIRS: tuple[Callable[[Any], None], ...] = (
 
 
 @functools.cache  # it takes a second, and a study has many trials
-def _compile(name: str, repairs: tuple[Callable[[Any], None], ...]) -> Any:
+def _compile(name: str, repairs: tuple[Callable[[Any], None], ...], changes: tuple[Callable[[Any], None], ...]) -> Any:
     with _quiet_myo_sim() as myo_sim:
         spec = myo_sim.load_spec(_NAMES[name])
-        for change in (_give_pelvis_joints, *repairs) if name == "legs" else ():
+        for change in (*((_give_pelvis_joints, *repairs) if name == "legs" else ()), *changes):
             change(spec)
         return spec.compile()
 
