@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -22,7 +23,37 @@ _FORCE_UNITS = ("N m", "Nm", "N·m", "mixed")
 _LEFT_OUT = ("pelvis_", "subtalar_", "mtp_")
 
 
-def read_movement(source: str | Path | Recording, forces: str | Path | None, mass_kg: float | None) -> Recording:
+@dataclasses.dataclass(frozen=True)
+class Movement:
+    """What was read, under the model's names.
+
+    Attributes
+    ----------
+    angles : DataArray (time, joint)
+        In rad and m, on a clock of their own.
+    moments : DataArray (time, joint), optional
+        At `time`, N m; None where inverse dynamics has to find them.
+    forces : list of ExternalForce
+        What inverse dynamics takes.
+    balanced : list of str
+        The joints whose moments muscles have to make.
+    time : array (time,)
+        At which all is known.
+    """
+
+    angles: xr.DataArray
+    moments: xr.DataArray | None
+    forces: list[ExternalForce]
+    balanced: list[str]
+    time: Float[np.ndarray, " time"]
+
+    @property
+    def posed(self) -> list[str]:
+        """The joints whose angles are known."""
+        return list(map(str, self.angles.joint.values))
+
+
+def read_recording(source: str | Path | Recording, forces: str | Path | None, mass_kg: float | None) -> Recording:
     """The recording; of Plug-in Gait under OpenSim's names, and with the forces of another file."""
     recording = source if isinstance(source, Recording) else read(source)
     if is_plug_in_gait(recording):
@@ -32,7 +63,39 @@ def read_movement(source: str | Path | Recording, forces: str | Path | None, mas
     return recording
 
 
-def read_angles(recording: Recording, model: MujocoModel, names: Mapping[str, str] | None) -> xr.DataArray:
+def match_movement(
+    recording: Recording,
+    model: MujocoModel,
+    *,
+    joint_names: Mapping[str, str] | None,
+    joints: Sequence[str] | None,
+    force_on: Mapping[str, str] | None,
+    stretch: tuple[float | None, float | None],
+) -> Movement:
+    """What the recording has of the model's joints; see `simulate_with_mujoco` for the options.
+
+    Raises
+    ------
+    SignalError, OptionError
+        If a signal or a joint is missing, in another unit, or not known at the same time as the others.
+    """
+    _check_names(recording, joint_names, model)
+    angles = _angles(recording, model, joint_names)
+    posed = list(map(str, angles.joint.values))
+    balanced = _balanced(posed, joints, recording.label)
+    if "moments" in recording:
+        moments = _moments(recording, balanced, joint_names)
+        time = _common_time(angles, [moments.time.values], stretch, recording.label)
+        return Movement(angles, moments.interp(time=time), [], list(map(str, moments.joint.values)), time)
+    forces = _forces(recording, model, posed, force_on)
+    time = _common_time(angles, [f.time for f in forces], stretch, recording.label)
+    return Movement(angles, None, forces, balanced, time)
+
+
+# -- inside ----------------------------------------------------------------------------------------------------------
+
+
+def _angles(recording: Recording, model: MujocoModel, names: Mapping[str, str] | None) -> xr.DataArray:
     """The angles of joints of the model, under its names, in rad and m."""
     signal = recording["angles_unfiltered" if "angles_unfiltered" in recording else "angles"]
     signal = _rename(signal.transpose("time", "joint"), model.joints, names)
@@ -58,7 +121,7 @@ def read_angles(recording: Recording, model: MujocoModel, names: Mapping[str, st
     return signal.assign_coords(unit=("joint", ["m" if u == "m" else "rad" for u in units]))
 
 
-def balanced_joints(posed: Sequence[str], wanted: Sequence[str] | None, where: str) -> list[str]:
+def _balanced(posed: Sequence[str], wanted: Sequence[str] | None, where: str) -> list[str]:
     """The joints whose moments muscles have to make; what acts at the pelvis are residuals."""
     if wanted is None:
         return [j for j in posed if not j.startswith(_LEFT_OUT)]
@@ -70,7 +133,7 @@ def balanced_joints(posed: Sequence[str], wanted: Sequence[str] | None, where: s
     return list(wanted)
 
 
-def read_moments(recording: Recording, joints: Sequence[str], names: Mapping[str, str] | None) -> xr.DataArray:
+def _moments(recording: Recording, joints: Sequence[str], names: Mapping[str, str] | None) -> xr.DataArray:
     """The moments of these joints, as far as they are known, N m."""
     signal = recording["moments"].transpose("time", "joint")
     bare = [str(j).removesuffix("_moment").removesuffix("_force") for j in signal.joint.values]
@@ -95,7 +158,7 @@ def read_moments(recording: Recording, joints: Sequence[str], names: Mapping[str
     return signal.astype(np.float64)
 
 
-def check_joint_names(recording: Recording, names: Mapping[str, str] | None, model: MujocoModel) -> None:
+def _check_names(recording: Recording, names: Mapping[str, str] | None, model: MujocoModel) -> None:
     """Refuse a name that the recording, or the model, does not have."""
     found = {
         str(j) for s in ("angles_unfiltered", "angles", "moments") if s in recording for j in recording[s].joint.values
@@ -109,7 +172,7 @@ def check_joint_names(recording: Recording, names: Mapping[str, str] | None, mod
         )
 
 
-def read_forces_on(
+def _forces(
     recording: Recording, model: MujocoModel, joints: Sequence[str], on: Mapping[str, str] | None
 ) -> list[ExternalForce]:
     """What acts from outside, on the bodies that are known; refused where inverse dynamics lacks something."""
@@ -135,7 +198,7 @@ def read_forces_on(
     return forces
 
 
-def common_time(
+def _common_time(
     angles: xr.DataArray,
     others: Sequence[Float[np.ndarray, " time"]],
     stretch: tuple[float | None, float | None],

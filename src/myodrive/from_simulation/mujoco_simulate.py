@@ -12,15 +12,7 @@ from jaxtyping import Float
 from myodrive.errors import OptionError, SignalError
 from myodrive.from_simulation.findings import judge
 from myodrive.from_simulation.ground_forces import ExternalForce, check_forces, find_feet, forces_signal
-from myodrive.from_simulation.mujoco_input import (
-    balanced_joints,
-    check_joint_names,
-    common_time,
-    read_angles,
-    read_forces_on,
-    read_moments,
-    read_movement,
-)
+from myodrive.from_simulation.mujoco_input import Movement, match_movement, read_recording
 from myodrive.from_simulation.mujoco_model import (
     MODEL_HEIGHT_M,
     MODEL_MASS_KG,
@@ -112,36 +104,25 @@ def simulate_with_mujoco(
     """
     if static_optimization not in SOLVERS:
         raise OptionError(f"is {' or '.join(SOLVERS)}, not '{static_optimization}'.", where="--static-optimization")
-    recording = read_movement(recording, forces, mass_kg)
-    where, inverse = recording.label, "moments" not in recording
-    size, notes = _size(recording, model, mass_kg, height_m, inverse)
+    recording = read_recording(recording, forces, mass_kg)
+    size, notes = _size(recording, model, mass_kg, height_m)
     about = load_mujoco_model(model, mass_kg=size["mass_kg"], height_m=size["height_m"], load_kg=load_kg)
-    check_joint_names(recording, joint_names, about)
-    angles = read_angles(recording, about, joint_names)
-    posed = list(map(str, angles.joint.values))
-    balanced = balanced_joints(posed, joints, where)
-    outside = read_forces_on(recording, about, posed, force_on) if inverse else []
-    moments = None if inverse else read_moments(recording, balanced, joint_names)
-    clocks = [f.time for f in outside] if moments is None else [moments.time.values]
-    time = common_time(angles, clocks, (start_s, end_s), where)
-    motion = with_followers(about, posed, smooth_motion(angles, cutoff_hz, time))
-    if inverse and model == "legs":
-        outside = _stand(outside, about, motion, time, size["mass_kg"], where)
-    balanced = balanced if moments is None else list(map(str, moments.joint.values))
-    found = evaluate_motion(about, balanced, motion, [f for f in outside if f.body], time)
-    if moments is not None:
-        found["moments"] = moments.interp(time=time).values
-    signals = _signals(about, balanced, motion, found, time, where)
-    signals["angles_unfiltered"] = in_degrees(angles.sel(time=slice(time[0] - 1e-9, time[-1] + 1e-9)))
-    signals |= {"forces": forces_signal(outside)} if outside else {}
+    moves = match_movement(
+        recording, about, joint_names=joint_names, joints=joints, force_on=force_on, stretch=(start_s, end_s)
+    )
+    motion = with_followers(about, moves.posed, smooth_motion(moves.angles, cutoff_hz, moves.time))
+    outside = moves.forces
+    if outside and model == "legs":
+        outside = _stand(outside, about, motion, moves.time, size["mass_kg"], recording.label)
+    signals = _signals(about, moves, motion, outside, recording.label)
     signals |= optimize(signals) if static_optimization == "own" else {}
-    held = [j for j in about.joints if j not in (*posed, *PELVIS_JOINTS)]
+    held = [j for j in about.joints if j not in (*moves.posed, *PELVIS_JOINTS)]
     notes += [f"Held still, since nothing tells their angles: {', '.join(held)}."] if held else []
     muscles = signals["active_force"].muscle.values
     untrusted = {m: why for m, why in about.untrusted.items() if m in muscles}
     said = {
         "backend": "mujoco",
-        "given": "angles" if inverse else "angles and moments",
+        "given": "angles" if moves.moments is None else "angles and moments",
         "model": {"file": model, **size},
         "cutoff_hz": cutoff_hz,
         "static_optimization": static_optimization,
@@ -165,12 +146,12 @@ def simulate_with_mujoco(
 
 
 def _size(
-    recording: Recording, model: str, mass_kg: float | None, height_m: float | None, inverse: bool
+    recording: Recording, model: str, mass_kg: float | None, height_m: float | None
 ) -> tuple[dict[str, float], list[str]]:
     """Mass and height, as given, or as the file says, or of the model; and what is to be said of that."""
     given = {name: value for name, value in (("mass_kg", mass_kg), ("height_m", height_m)) if value is not None}
     known = person_of(recording) | given
-    if inverse and len(known) < 2:
+    if "moments" not in recording and len(known) < 2:
         raise OptionError(
             "inverse dynamics needs the person's mass and height.",
             where=recording.label,
@@ -196,22 +177,23 @@ def _stand(
 
 
 def _signals(
-    model: MujocoModel,
-    joints: Sequence[str],
-    motion: Motion,
-    found: Mapping[str, np.ndarray],
-    time: Float[np.ndarray, " time"],
-    where: str,
+    model: MujocoModel, moves: Movement, motion: Motion, outside: Sequence[ExternalForce], where: str
 ) -> Signals:
     """Of the joints that are balanced, and of the muscles that cross one of them."""
+    joints, time = moves.balanced, moves.time
+    found = evaluate_motion(model, joints, motion, [f for f in outside if f.body], time)
     crossing = np.abs(found["arms"]).max(axis=(0, 1)) > LEAST_ARM_M
     muscles = [m for m, crosses in zip(model.muscles, crossing) if crosses]
     if not muscles:
         raise SignalError(f"no muscle of the {model.name} crosses {', '.join(joints)}.", where=where)
     angles = np.degrees(motion["value"][:, [model.place[j] for j in joints]])
+    moments = found["moments"] if moves.moments is None else moves.moments.values
     of_muscles = {name: values[..., crossing] for name, values in found.items() if name != "moments"}
+    inside = slice(time[0] - 1e-9, time[-1] + 1e-9)
     return {
+        "angles_unfiltered": in_degrees(moves.angles.sel(time=inside)),
         "angles": over_joints(angles, joints, ["deg"] * len(joints), time),
-        "moments": over_joints(found["moments"], joints, ["N m"] * len(joints), time),
+        "moments": over_joints(moments, joints, ["N m"] * len(joints), time),
+        **({"forces": forces_signal(outside)} if outside else {}),
         **over_muscles({**of_muscles, "moment_arms": of_muscles["arms"]}, joints, muscles, time),
     }
