@@ -115,6 +115,13 @@ def test_angles_without_a_known_unit_are_refused() -> None:
         motion_features(recording.with_signal("angles", recording["angles"].assign_attrs(units="1")), MotionOptions())
 
 
+def test_joints_of_a_file_with_several_units_have_each_its_own() -> None:
+    recording = angles(knee=np.full(T.size, 0.5), slide=np.full(T.size, 20.0))
+    mixed = recording["angles"].assign_attrs(units="mixed").assign_coords(unit=("joint", ["rad", "mm"]))
+    found = motion_features(recording.with_signal("angles", mixed), MotionOptions(derivatives=0))
+    assert np.allclose(found, [np.rad2deg(0.5), 0.02])
+
+
 def test_no_feature_crosses_a_gap() -> None:
     values = 60 * np.sin(3 * T)
     with_gap = np.where((T > 0.9) & (T < 1.1), np.nan, values)

@@ -14,7 +14,7 @@ import xarray as xr
 from pydantic import BaseModel, ConfigDict, Field
 
 from myodrive.conditioning.kinematics import differentiate, resample_to
-from myodrive.conditioning.pose import ArmMarkers, Axis, hand_orientation, hand_position, swivel
+from myodrive.conditioning.pose import METRES, ArmMarkers, Axis, hand_orientation, hand_position, swivel
 from myodrive.conditioning.rotations import SIX_D, from_angles, from_quaternions, six_d
 from myodrive.errors import OptionError, SignalError
 from myodrive.recording import Recording, make_signal
@@ -106,27 +106,31 @@ def derivative_of(feature: str) -> int:
 
 
 def _angles(recording: Recording, options: MotionOptions) -> xr.DataArray:
-    """Plain angles in degrees, then sines and cosines, then rotations."""
+    """Plain angles in degrees (translations in m), then sines and cosines, then rotations."""
     angles = recording["angles"].transpose("time", "joint")
-    units = str(angles.attrs.get("units", ""))
-    if units not in DEGREES:
-        raise SignalError(
-            f"the angles are in '{units}'; they may be in deg or rad.",
-            where=recording.label,
-            remedy='Give units="deg".',
-        )
     turned = [joint for rotation in options.rotations for joint in rotation.joints]
     special = [*options.circular, *turned]
     if len(set(special)) < len(special):
         raise OptionError("a joint is named twice among circular and rotations.", where="motion")
     labels = [str(j) for j in angles.joint.values]
+    units = dict(zip(labels, map(str, angles["unit"].values))) if "unit" in angles.coords else {}
     taken = list(options.joints) or labels
     missing = [j for j in dict.fromkeys([*taken, *special]) if j not in labels]
     if missing:
         raise SignalError(
             f"the joints {', '.join(missing)} are missing. Found: {', '.join(labels)}.", where=recording.label
         )
-    values = dict(zip(labels, angles.values.T.astype(np.float64) * DEGREES[units]))
+    own = {j: units.get(j, str(angles.attrs.get("units", ""))) for j in dict.fromkeys([*taken, *special])}
+    unknown = {j: unit for j, unit in own.items() if unit not in DEGREES | METRES}
+    if unknown:
+        joint, unit = next(iter(unknown.items()))
+        raise SignalError(
+            f"the angle '{joint}' is in '{unit}'; it may be in deg or rad.",
+            where=recording.label,
+            remedy='Give units="deg".',
+        )
+    columns_of = dict(zip(labels, angles.values.T.astype(np.float64)))
+    values = {joint: columns_of[joint] * (DEGREES | METRES)[unit] for joint, unit in own.items()}
     plain = [j for j in taken if j not in special]
     columns = {j: _checked(values[j], j, recording) for j in plain}
     for joint in (j for j in options.circular if j in taken):
