@@ -22,6 +22,7 @@ from jaxtyping import Float
 from myodrive.errors import MissingExtraError, OptionError
 from myodrive.from_simulation.hill_muscles import HillMuscles
 from myodrive.from_simulation.mujoco_muscles import hill_muscles, read_published
+from myodrive.from_simulation.person import check_person
 
 # OpenSim's ground (x forwards, y up, z to the right) in MuJoCo's world, in which z is up and the models face along -y.
 FROM_OPENSIM: Float[np.ndarray, "3 3"] = np.array([[0.0, 0.0, -1.0], [-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
@@ -117,7 +118,7 @@ def load_mujoco_model(
     OptionError
         If there is no such model or body, or a size is no person's.
     """
-    _check_size(mass_kg, height_m)
+    check_person(mass_kg, height_m)
     model = compile_model(name, PATH_REPAIRS, changes)
     for repair in REPAIRS:
         repair(model)
@@ -352,10 +353,3 @@ def _lengths_over_ranges(model: Any, data: Any) -> Float[np.ndarray, "pose muscl
         mujoco.mj_fwdPosition(model, data)
         lengths[k] = data.actuator_length
     return lengths
-
-
-def _check_size(mass_kg: float, height_m: float) -> None:
-    if not 1 <= mass_kg <= 300:
-        raise OptionError(f"a mass of {mass_kg:g} kg is no person's.", where="mass_kg")
-    if not 0.4 <= height_m <= 2.5:
-        raise OptionError(f"a height of {height_m:g} m is no person's.", where="height_m", remedy="Give it in m.")

@@ -18,14 +18,11 @@ def check_person(mass_kg: float | None = None, height_m: float | None = None, *,
     ------
     OptionError
     """
-    if mass_kg is not None and not MASS_KG[0] <= mass_kg <= MASS_KG[1]:
-        raise OptionError(
-            f"a mass of {mass_kg:g} kg is no person's.", where=where or "mass_kg", remedy="Give mass_kg in kg."
-        )
-    if height_m is not None and not HEIGHT_M[0] <= height_m <= HEIGHT_M[1]:
-        raise OptionError(
-            f"a height of {height_m:g} m is no person's.", where=where or "height_m", remedy="Give it in m."
-        )
+    for name, value, unit, (low, high) in (("mass", mass_kg, "kg", MASS_KG), ("height", height_m, "m", HEIGHT_M)):
+        if value is not None and not low <= value <= high:
+            raise OptionError(
+                f"a {name} of {value:g} {unit} is no person's.", where=where, remedy=f"Give it in {unit}."
+            )
 
 
 def person_of(recording: Recording) -> dict[str, float]:
