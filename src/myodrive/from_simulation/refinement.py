@@ -95,9 +95,8 @@ class Refinement(PairedEstimator):
         self.candidates_ = [candidate._reading_as(self) for candidate in self._make()]
         held_out = []
         for candidate in self.candidates_:
+            candidate._fit_stretches(stretches)
             held_out.append(candidate._held_out(stretches, folds))
-            if not isinstance(candidate, STDRNet):  # which has learned by now
-                candidate._fit_stretches(stretches)
         error, r = np.stack([_scores(stretches, found, folds) for found in held_out], axis=1)
         self.error_, self.correlation_ = (mean_curve(values.swapaxes(0, 1)) for values in (error, r))
         self.qualifies_ = _surely_not_below(error[0] - error) & _surely_not_below(r - r[0])

@@ -143,8 +143,7 @@ class STDRNet(Correction):
         return gains
 
     def _held_out(self, stretches: list[Stretch], folds: list[Hidden]) -> list[np.ndarray]:
-        """What the network of each fold said of it: nothing needs to be learned again."""
-        self._fit_stretches(stretches)
+        """What the network of each fold said of it when they were fitted: nothing needs to be learned again."""
         return np.split(self._left, np.cumsum([s.time.size for s in stretches])[:-1])
 
     def _learned(self, rest: list[Stretch], fold: Hidden, key: jax.Array) -> Seq2Seq:
