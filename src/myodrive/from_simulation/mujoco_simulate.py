@@ -159,7 +159,8 @@ def _size(
         )
     size = {"mass_kg": MODEL_MASS_KG, "height_m": MODEL_HEIGHT_M} | known
     why = "as was given" if "height_m" in given else "as the file says" if "height_m" in known else "as none was given"
-    return size, [f"The {model} of a person of {size['height_m']:.2f} m, {why}: moment arms grow with the height."]
+    told = f"The {model} of a person of {size['height_m']:.2f} m, {why}: moment arms grow with the height"
+    return size, [f"{told}; the muscles are as strong as those of an adult of {MODEL_MASS_KG:.0f} kg."]
 
 
 def _stand(
