@@ -15,10 +15,12 @@ from myodrive.conditioning.movements import (
     cycles_from_periodicity,
     find_cycles,
     movements_from_speed,
+    segment_movements,
     time_normalise,
 )
 from myodrive.errors import OptionError, SignalError
 from myodrive.recording import Recording, make_events, make_signal
+from myodrive.reporting.figures import movement_elements
 
 
 def signal(values: np.ndarray, rate_hz: float = 100.0) -> xr.DataArray:
@@ -166,3 +168,50 @@ def test_touchdowns_of_a_treadmill_walk_are_found_without_events(shared_data) ->
     found = [c.stop_s - c.start_s for c in find_cycles(Recording({"emg": emg}))]
     assert len(found) >= len(truth)
     assert np.mean(found) == pytest.approx(truth.mean(), rel=0.02)
+
+
+def reaching(rest_s: float = 0.5, tremor: float = 0.0) -> Recording:
+    """Three reaches of .8 s with rests between them, of a hand marker and of an elbow."""
+    t = np.arange(0, 4.4, 0.01)
+    onsets = rest_s + np.arange(3) * (0.8 + rest_s)
+    share = np.clip((t[:, None] - onsets) / 0.8, 0, 1)
+    travelled = (10 * share**3 - 15 * share**4 + 6 * share**5).sum(axis=1)  # of least jerk
+    hand = 300 * travelled[:, None] * [1.0, 0.0, 0.0] + tremor * np.sin(2 * np.pi * 4 * t)[:, None]
+    markers = make_signal(
+        hand[:, None, :],
+        ("time", "marker", "axis"),
+        {"marker": ["RHand"], "axis": list("xyz")},
+        units="mm",
+        rate_hz=100,
+    )
+    angles = make_signal(40 * travelled[:, None], ("time", "joint"), {"joint": ["elbow"]}, units="deg", rate_hz=100)
+    return Recording({"markers": markers, "angles": angles})
+
+
+@pytest.mark.parametrize("signals", [("markers",), ("angles",), ("markers", "angles")])
+def test_a_movement_is_cut_where_it_rests(signals: tuple[str, ...]) -> None:
+    recording = reaching(tremor=0.5 if "markers" in signals else 0.0)
+    found = segment_movements(Recording({name: recording[name] for name in signals}))
+    assert [e.start_s for e in found] == pytest.approx([0.57, 1.87, 3.17], abs=0.05)
+    assert all(0.5 < e.stop_s - e.start_s < 0.85 for e in found)
+
+
+def test_a_movement_that_never_rests_is_one_element() -> None:
+    t = np.arange(0, 3, 0.01)
+    circle = np.stack([np.cos(3 * t), np.sin(3 * t), 0 * t], axis=1)[:, None, :]
+    labels = {"marker": ["hand"], "axis": list("xyz")}
+    markers = make_signal(circle, ("time", "marker", "axis"), labels, units="m", rate_hz=100)
+    (element,) = segment_movements(Recording({"markers": markers}))
+    assert element.stop_s - element.start_s > 2.9
+
+
+def test_a_recording_without_a_movement_has_no_elements_to_find() -> None:
+    with pytest.raises(SignalError, match="neither markers of a hand"):
+        segment_movements(Recording({}))
+
+
+def test_the_report_shades_the_elements_of_a_movement() -> None:
+    (chart,) = movement_elements(reaching())
+    assert chart.count('class="span"') == 3
+    assert "3 elements" in chart
+    assert movement_elements(Recording({})) == []

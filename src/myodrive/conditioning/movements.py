@@ -16,7 +16,7 @@ from scipy import signal as sps
 from myodrive.conditioning.emg import filter_emg, rectify_emg
 from myodrive.conditioning.kinematics import differentiate, low_pass, resample_to, uniform_clock
 from myodrive.conditioning.options import EmgConditioning
-from myodrive.errors import MyodriveError
+from myodrive.errors import MyodriveError, SignalError
 from myodrive.recording import Recording, sampling_rate
 
 # Words that start a cycle, in the order of preference; the first that occurs often enough is used.
@@ -91,18 +91,56 @@ def movements_from_speed(
     shortest_s : float
         What is shorter is no movement. So are all if the hand never rests: then the signal is not made of movements.
     """
-    values, time = speed.values, speed.time.values
-    known = np.isfinite(values)
-    if known.sum() < 3:
-        return []
-    peak = float(np.quantile(values[known], 0.99))
-    moving = known & (values > low * peak)
-    edges = np.flatnonzero(np.diff(np.r_[False, moving, False].astype(np.int8)))
-    found = []
-    for start, stop in zip(edges[::2], edges[1::2]):
-        if values[start:stop].max() > high * peak and time[stop - 1] - time[start] >= shortest_s:
-            found.append(Cycle(float(time[start]), float(time[stop - 1]), "movement"))
+    found = _faster_than_rest(speed, high, low, shortest_s, "movement")
     return found if len(found) > 1 else []
+
+
+def segment_movements(
+    recording: Recording, *, high: float = 0.2, low: float = 0.05, shortest_s: float = 0.2
+) -> list[Cycle]:
+    """The elements of a movement: from rest to rest, by the speed of the hand; see `movement_speed`.
+
+    An element begins and ends where the speed passes `low` of its peak and exceeds `high` in between, so that a tremor at
+    rest is none and a slow stretch within an element does not cut it. The peak is the 99th percentile over the recording;
+    both shares are usual in studies of reaching. A recording that never rests is one element.
+
+    Returns
+    -------
+    list of Cycle
+        ``start_s``, ``stop_s`` and the label "element", in order of time.
+
+    Raises
+    ------
+    SignalError
+        If nothing in the recording shows a movement.
+    """
+    return _faster_than_rest(movement_speed(recording), high, low, shortest_s, "element")
+
+
+def movement_speed(recording: Recording, cutoff_hz: float = 6.0) -> xr.DataArray:
+    """How fast a movement is (time,): the hand's speed, else that of the joints.
+
+    Of ``pose`` where there is one; of the marker of a hand, wrist or finger that travels furthest; else the length of the
+    vector of all joints' velocities. Smoothed as of `differentiate`.
+
+    Raises
+    ------
+    SignalError
+        If there are neither markers of a hand, nor a pose, nor angles.
+    """
+    if "pose" in recording:
+        pose = recording["pose"]
+        dim = next(str(d) for d in pose.dims if d != "time")
+        return _length(differentiate(pose.sel({dim: list("xyz")}), 1, cutoff_hz), dim)
+    speeds = _hand_speeds(recording, cutoff_hz)
+    if speeds is not None:
+        return speeds
+    if "angles" not in recording:
+        raise SignalError(
+            "nothing shows how fast the movement is: neither markers of a hand, nor a pose, nor angles.",
+            where=recording.label,
+        )
+    return _length(differentiate(recording["angles"], 1, cutoff_hz), "joint")
 
 
 def cycles_from_periodicity(signal: xr.DataArray, period_s: tuple[float, float] = PERIOD_S) -> list[Cycle]:
@@ -231,16 +269,41 @@ def _by_events(recording: Recording) -> list[Cycle]:
 
 
 def _by_hand_speed(recording: Recording) -> list[Cycle]:
-    """By the speed of the hand marker that moves most, smoothed at 6 Hz."""
+    speed = _hand_speeds(recording, 6.0)
+    return movements_from_speed(speed) if speed is not None else []
+
+
+def _hand_speeds(recording: Recording, cutoff_hz: float) -> xr.DataArray | None:
+    """The speed of the hand marker that travels furthest; nothing without one."""
     if "markers" not in recording:
-        return []
+        return None
     markers = recording["markers"]
     hands = [str(m) for m in markers.marker.values if re.search(HAND, str(m), re.IGNORECASE)]
     if not hands:
-        return []
-    speed = (differentiate(markers.sel(marker=hands), 1, 6.0) ** 2).sum("axis", skipna=False) ** 0.5
+        return None
+    speed = _length(differentiate(markers.sel(marker=hands), 1, cutoff_hz), "axis")
     travelled = speed.fillna(0.0).mean("time")
-    return movements_from_speed(speed.isel(marker=int(np.argmax(travelled.values))).drop_vars("marker"))
+    return speed.isel(marker=int(np.argmax(travelled.values))).drop_vars("marker")
+
+
+def _length(velocity: xr.DataArray, dim: str) -> xr.DataArray:
+    return ((velocity**2).sum(dim, skipna=False) ** 0.5).assign_attrs(units=velocity.attrs["units"])
+
+
+def _faster_than_rest(speed: xr.DataArray, high: float, low: float, shortest_s: float, label: str) -> list[Cycle]:
+    """By hysteresis, see `movements_from_speed`."""
+    values, time = speed.values, speed.time.values
+    known = np.isfinite(values)
+    if known.sum() < 3:
+        return []
+    peak = float(np.quantile(values[known], 0.99))
+    moving = known & (values > low * peak)
+    edges = np.flatnonzero(np.diff(np.r_[False, moving, False].astype(np.int8)))
+    found = []
+    for start, stop in zip(edges[::2], edges[1::2]):
+        if values[start:stop].max() > high * peak and time[stop - 1] - time[start] >= shortest_s:
+            found.append(Cycle(float(time[start]), float(time[stop - 1]), label))
+    return found
 
 
 def _by_angles(recording: Recording) -> list[Cycle]:

@@ -114,7 +114,7 @@ class RidgeFIR(MotionEstimator):
         return [dataclasses.replace(s, group=s.movement if by_movement else str(i)) for i, s in enumerate(stretches)]
 
     def _choose(self, search: RidgeSearch) -> Tried:
-        """The best reach with positions and velocities, then the highest derivative that serves best at it."""
+        """The best reach with positions and velocities; at it, less or more derivatives for as long as that helps."""
         orders = np.array([derivative_of(label) for label in self.channels_[MOTION]])
         lags_s = np.abs(self._lags()) / self.config.rate_hz
         tried: dict[tuple[float, int], Tried] = {}
@@ -130,8 +130,10 @@ class RidgeFIR(MotionEstimator):
         for reach_s in self.config.reaches_s:
             attempt(reach_s, min(1, highest))
         best_reach = least_left()[0]
-        for order in {0, highest} - {1}:
-            attempt(best_reach, order)
+        if highest >= 1:
+            attempt(best_reach, 0)
+        if highest == 2 and least_left()[1] == 1:
+            attempt(best_reach, 2)
         self.reach_s_, self.derivatives_ = least_left()
         return tried[self.reach_s_, self.derivatives_]
 

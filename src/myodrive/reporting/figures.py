@@ -12,12 +12,15 @@ from markupsafe import Markup
 from scipy import signal as sps
 
 from myodrive.activation import Activation
+from myodrive.conditioning.movements import movement_speed, segment_movements
+from myodrive.errors import MyodriveError
 from myodrive.evaluation.cycles import average_cycles, cycles_of_side
-from myodrive.recording import gap_free_runs, sampling_rate
+from myodrive.recording import Recording, gap_free_runs, sampling_rate
 from myodrive.reporting.svg import Dot, Line, dot_chart, line_chart
 from myodrive.reporting.words import METRICS, number, plural
 
 LOWEST_HZ, FLOOR_DB = 0.5, -50.0
+N_SHOWN = 1000  # points of a curve over time
 
 
 def spectra(emg: xr.DataArray, estimates: Mapping[str, Activation], styles: Mapping[str, str]) -> list[Markup]:
@@ -92,6 +95,27 @@ def cycle_averages(
             )
         )  # fmt: skip
     return charts
+
+
+def movement_elements(recording: Recording) -> list[Markup]:
+    """How fast the movement is over time, its elements shaded; nothing where no movement was recorded."""
+    try:
+        speed, elements = movement_speed(recording), segment_movements(recording)
+    except MyodriveError:
+        return []
+    shown = speed[:: max(1, speed.size // N_SHOWN)]
+    if not np.isfinite(shown.values).any():
+        return []
+    ends = float(speed.time[0]), float(speed.time[-1])
+    top = float(np.nanmax(shown.values)) or 1.0
+    line = Line(shown.time.values, shown.values, "raw")
+    return [
+        line_chart(
+            "Speed of the movement", [line], note=plural(len(elements), "element"), x_label="s",
+            y_label=str(speed.attrs["units"]), x_range=ends, y_range=(0.0, 1.05 * top),
+            spans=[(e.start_s, e.stop_s) for e in elements],
+        )
+    ]  # fmt: skip
 
 
 def learning_curves(curves: Mapping[str, Sequence[float]], title: str, style: str) -> Markup:

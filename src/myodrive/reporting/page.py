@@ -56,6 +56,7 @@ class Section:
     remarks: Sequence[str]
     traces: Traces
     spectra: Sequence[Markup]
+    elements: Sequence[Markup]
     cycles: Sequence[Markup]
     score_charts: Sequence[Markup]
     not_scored: Sequence[str]
@@ -215,6 +216,7 @@ def _section(
         remarks=words.remarks(result),
         traces=pack_traces(result, n_recordings),
         spectra=figures.spectra(result.recording["emg"], result.estimates, styles),
+        elements=figures.movement_elements(result.recording),
         cycles=figures.cycle_averages(shown, cycles, styles) if cycles else [],
         score_charts=figures.score_charts(result.scores, styles) if len(result.scores) else [],
         not_scored=words.not_scored(result.scores),

@@ -52,6 +52,7 @@ def line_chart(
     log_x: bool = False,
     log_y: bool = False,
     note: str = "",
+    spans: Sequence[tuple[float, float]] = (),
 ) -> Markup:
     """Curves with bands on one pair of axes.
 
@@ -64,10 +65,18 @@ def line_chart(
         What the axes show; curves are cut off at their edges.
     log_x, log_y : bool
         Logarithmic axes.
+    spans : sequence of (from, to)
+        Stretches of x that are shaded.
     """
     across = _scale(x_range, (LEFT, WIDTH - RIGHT), log_x)
     up = _scale(y_range, (HEIGHT - BOTTOM, TOP), log_y)
     parts = [_text(LEFT, 13, title, "title"), _text(WIDTH - RIGHT, 13, note, "note", "end")]
+    for start, stop in spans:
+        left, right = (across(min(max(v, x_range[0]), x_range[1])) for v in (start, stop))
+        parts.append(
+            Markup('<rect x="%.1f" y="%d" width="%.1f" height="%d" class="span"/>')
+            % (left, TOP, max(right - left, 0.0), HEIGHT - BOTTOM - TOP)
+        )
     for tick in _decades(*x_range) if log_x else ticks(*x_range, 4):
         parts.append(_line(across(tick), TOP, across(tick), HEIGHT - BOTTOM, "grid"))
         parts.append(_text(across(tick), HEIGHT - BOTTOM + 12, f"{tick:g}", "tick", "middle"))
