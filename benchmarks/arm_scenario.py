@@ -14,25 +14,22 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from myodrive.conditioning.kinematics import differentiate
+from myodrive.conditioning.options import EmgConditioning
 from myodrive.evaluation.machine import describe_machine
 from myodrive.evaluation.metrics import MonotoneCalibration, r2
-from myodrive.learning.linear import fit_ridge, fit_ridge_by_folds, lagged
+from myodrive.from_motion.base import MotionEstimator
+from myodrive.from_motion.mean_curve import MeanCurve
+from myodrive.from_motion.ridge import RidgeFIR
 from myodrive.recording import Recording, Study
 from myodrive.truth.arm import ARM, simulate_arm
 from myodrive.truth.arm_movements import MOVEMENTS
 
 NAMES = [m.name for m in MOVEMENTS]
-PENALTIES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
-REACHES_S = (0.0, 0.1, 0.2)  # before and after; the one of least error inside the training trials is taken
-STEP = 2  # samples between lags, and between training samples
-CUTOFF_HZ = 6.0
-N_CURVE = 101
 SECONDS = (10.0, 30.0, 60.0)
 UNKNOWN = {"load_spread": 0.0, "cocontraction_trial": 0.0, "resistance_trial": 0.0}  # of a trial
 AVERAGE = {  # what is not known of a person, at its middle
@@ -45,148 +42,73 @@ AVERAGE = {  # what is not known of a person, at its middle
     "tone": (0.006, 0.006),
 }
 Trials = Sequence[Recording]
-Estimates = list[np.ndarray]
-
-
-def features(recording: Recording) -> np.ndarray:
-    """Angles, velocities and accelerations (time, 21)."""
-    return np.concatenate([differentiate(recording["angles"], k, CUTOFF_HZ).values for k in range(3)], axis=1)
-
-
-def held(x: np.ndarray) -> np.ndarray:
-    """The value of the nearest known sample where a derivative is not known."""
-    known = np.flatnonzero(np.isfinite(x).all(axis=1))
-    return x[np.clip(np.arange(len(x)), known[0], known[-1])]
-
-
-class Ridge:
-    """A ridge over lagged features; reach and penalties chosen on trials held out inside the training trials."""
-
-    def __init__(self, train: Trials, groups: Sequence[str]) -> None:
-        names = sorted(set(groups))
-        fold_of = np.array([names.index(g) % 3 for g in groups])
-        inputs, targets = [held(features(r)) for r in train], [r["emg"].values for r in train]
-        of_sample = np.concatenate([np.full(len(t[::STEP]), f) for t, f in zip(targets, fold_of)])
-        y = np.concatenate([t[::STEP] for t in targets])
-        best = np.inf
-        for reach in REACHES_S:
-            taps = range(-round(100 * reach), round(100 * reach) + 1, 2)
-            x = np.concatenate([lagged(i, taps)[::STEP] for i in inputs])
-            folds = [(of_sample != k, of_sample == k) for k in range(3)]
-            error = self._error(x, y, folds)
-            if error < best:
-                best, self.taps = error, taps
-                self.map, self.penalties = fit_ridge_by_folds(x, y, folds, PENALTIES)
-
-    @staticmethod
-    def _error(x: np.ndarray, y: np.ndarray, folds: list) -> float:
-        total = np.zeros(len(PENALTIES))
-        for train, test in folds:
-            for i, fitted in enumerate(fit_ridge(x[train], y[train], PENALTIES)):
-                total[i] += np.sum(np.mean((fitted.predict(x[test]) - y[test]) ** 2, axis=0) / y.var(axis=0))
-        return float(total.min())
-
-    def __call__(self, trials: Trials) -> Estimates:
-        return [self.map.predict(lagged(held(features(r)), self.taps)) for r in trials]
-
-
-class MeanCurve:
-    """The mean training curve of the movement over its normalised time, of the same person if known; else the mean."""
-
-    def __init__(self, train: Trials, groups: Sequence[str] = ()) -> None:
-        share = np.linspace(0, 1, N_CURVE)
-        curves: dict[tuple[str, ...], list[np.ndarray]] = {}
-        for r in train:
-            e = r["emg"].values
-            curve = np.stack([np.interp(share, np.linspace(0, 1, len(e)), c) for c in e.T], axis=1)
-            for key in ((r.subject, r.movement), (r.movement,), ()):
-                curves.setdefault(key, []).append(curve)
-        self.curves = {key: np.mean(c, axis=0) if key else np.mean(c, axis=(0, 1)) for key, c in curves.items()}
-
-    def __call__(self, trials: Trials) -> Estimates:
-        return [self._one(r) for r in trials]
-
-    def _one(self, r: Recording) -> np.ndarray:
-        n_time = r["activation"].sizes["time"]
-        for key in ((r.subject, r.movement), (r.movement,)):
-            if key in self.curves:
-                own = self.curves[key]
-                where = np.linspace(0, 1, n_time)
-                return np.stack([np.interp(where, np.linspace(0, 1, N_CURVE), c) for c in own.T], axis=1)
-        return np.tile(self.curves[()], (n_time, 1))
 
 
 def truth(trials: Trials) -> np.ndarray:
     return np.concatenate([r["activation"].values for r in trials])
 
 
-def score(estimates: Estimates, trials: Trials, curve: MonotoneCalibration) -> np.ndarray:
-    return r2(curve.apply(np.concatenate(estimates)), truth(trials))
+def estimates(fitted: MotionEstimator, trials: Trials) -> np.ndarray:
+    return np.concatenate([a.activation.values for a in fitted.estimate(Study(trials))])
 
 
-def learn(method: Callable, train: Trials, groups: Sequence[str]) -> tuple[Callable, MonotoneCalibration]:
-    fitted = method(train, groups)
-    some = train[::3]
-    return fitted, MonotoneCalibration.fit(np.concatenate(fitted(some)), truth(some))
+def learn(method: str, train: Trials, held_out: str) -> tuple[MotionEstimator, MonotoneCalibration]:
+    """Fitted, with all that is chosen chosen on trials that are as new as those of the test; and the rising curves."""
+    conditioning = EmgConditioning(
+        relative_to="mvc"
+    )  # what the EMG is already a share of: the same unit for all people
+    if method == "mean-curve":
+        fitted: MotionEstimator = MeanCurve(conditioning=conditioning)
+    else:
+        fitted = RidgeFIR(conditioning=conditioning, choose_on=held_out)
+    fitted.fit(Study(train))
+    return fitted, MonotoneCalibration.fit(estimates(fitted, train[::3]), truth(train[::3]))
 
 
-def first_seconds(trials: Trials, seconds: float) -> list[Recording]:
-    """The first repetition, every seventh movement in turn, until so many seconds are there."""
-    order = sorted((r for r in trials if r.repetition == "1"), key=lambda r: NAMES.index(r.movement) * 7 % len(NAMES))
-    chosen: list[Recording] = []
-    for r in order:
-        if sum(c.duration_s for c in chosen) >= seconds:
-            break
-        chosen.append(r)
-    return chosen
+def first_repetition(trials: Trials) -> list[Recording]:
+    """In a fixed order, every seventh movement in turn."""
+    first = [r for r in trials if r.repetition == "1"]
+    return sorted(first, key=lambda r: NAMES.index(r.movement) * 10 % len(NAMES))
 
 
-def adapted(method: Callable, own: Trials, test: Trials) -> Estimates:
-    """A gain for each muscle, drawn towards 1, by the EMG of the new person's first seconds."""
-    e, y = np.concatenate(method(own)), np.concatenate([r["emg"].values for r in own])
-    weight = 0.1 * len(e) * np.mean(y**2, axis=0)
-    gain = (np.sum(e * y, axis=0) + weight) / (np.sum(e * e, axis=0) + weight)
-    return [gain * x for x in method(test)]
-
-
-def baselines(study: Study, methods: dict[str, Callable]) -> dict[str, dict[str, list[float]]]:
+def baselines(study: Study, methods: Sequence[str]) -> dict[str, dict[str, list[float]]]:
     """R² of each muscle, by method and split."""
     found: dict[str, dict[str, list[float]]] = {}
-    for name, method in methods.items():
-        start = time.time()
-        found[name] = {split: values.tolist() for split, values in splits(study, method)}
-        for split, values in found[name].items():
-            print(f"{name:<12}{split:<22}{np.mean(values):.3f}   " + " ".join(f"{v:.2f}" for v in values))
-        print(f"{name}: {time.time() - start:.0f} s", flush=True)
+    for method in methods:
+        start, found[method] = time.time(), {}
+        for split, values in splits(study, method):
+            found[method][split] = values.tolist()
+            print(f"| {method} | {split} | {np.mean(values):.3f} | " + " ".join(f"{v:.2f}" for v in values), flush=True)
+        print(f"{method}: {time.time() - start:.0f} s", flush=True)
     return found
 
 
-def splits(study: Study, method: Callable) -> Iterator[tuple[str, np.ndarray]]:
+def splits(study: Study, method: str) -> Iterator[tuple[str, np.ndarray]]:
     """The name of each split, and the R² of each muscle."""
     known = [r for r in study if r.info["truth"]["known"]]
     new = [r for r in study if not r.info["truth"]["known"]]
     train, test = ([r for r in known if (r.repetition in ("7", "8")) is late] for late in (False, True))
-    fitted, curve = learn(method, train, [r.repetition for r in train])
-    yield "new repetition", score(fitted(test), test, curve)
+    fitted, curve = learn(method, train, "repetition")
+    yield "new repetition", r2(curve.apply(estimates(fitted, test)), truth(test))
 
-    estimates, tested = [], []
+    found, tested = [], []
     for k in range(6):
         train, test = ([r for r in known if (r.movement in NAMES[k::6]) is held_out] for held_out in (False, True))
-        fitted, curve = learn(method, train, [r.movement for r in train])
-        estimates += [curve.apply(e) for e in fitted(test)]
+        fitted, curve = learn(method, train, "movement")
+        found.append(curve.apply(estimates(fitted, test)))
         tested += test
-    yield "unseen movement", r2(np.concatenate(estimates), truth(tested))
+    yield "unseen movement", r2(np.concatenate(found), truth(tested))
 
-    fitted, curve = learn(method, known, [r.subject for r in known])
+    fitted, curve = learn(method, known, "group")
     test = [r for r in new if r.repetition != "1"]
-    yield "new person", score(fitted(test), test, curve)
+    yield "new person", r2(curve.apply(estimates(fitted, test)), truth(test))
     people = list(dict.fromkeys(r.subject for r in new))
     for seconds in SECONDS:
-        estimates = []
+        found = []
         for subject in people:
-            own = first_seconds([r for r in new if r.subject == subject], seconds)
-            estimates += adapted(fitted, own, [r for r in test if r.subject == subject])
-        yield f"new person + {seconds:g} s", score(estimates, test, curve)
+            own = fitted.adapt(Study(first_repetition([r for r in new if r.subject == subject])), seconds=seconds)
+            found.append(estimates(own, [r for r in test if r.subject == subject]))
+        yield f"new person + {seconds:g} s", r2(curve.apply(np.concatenate(found)), truth(test))
 
 
 def ceilings(study: Study, told: Study, average: Study) -> dict[str, list[float]]:
@@ -229,6 +151,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--set", default="{}", help="other values of the setting, as JSON")
+    parser.add_argument("--methods", nargs="+", default=["mean-curve", "ridge-fir"])
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     setting = ARM.model_copy(update=json.loads(options.set))
@@ -244,7 +167,7 @@ def main() -> None:
         told = simulate_arm(setting=setting.model_copy(update=UNKNOWN), **ask)
         found = ceilings(study, told, simulate_arm(setting=setting.model_copy(update=UNKNOWN | AVERAGE), **ask))
     if options.what == "baselines":
-        found = baselines(study, {"mean-curve": MeanCurve, "ridge-fir": Ridge})
+        found = baselines(study, options.methods)
     if options.json:
         about = {"seed": options.seed, "setting": setting.model_dump(mode="json"), "machine": describe_machine()}
         options.json.write_text(json.dumps({**about, options.what: found}, indent=1), encoding="utf-8")

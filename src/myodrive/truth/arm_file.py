@@ -78,7 +78,7 @@ def _describe(signal: xr.DataArray) -> dict[str, object]:
     }
 
 
-def _signals(said: dict, arrays: dict[str, np.ndarray], name: str) -> list[xr.DataArray]:  # type: ignore[type-arg]
+def _signals(said: dict, arrays: dict[str, np.ndarray], name: str) -> list[xr.DataArray]:
     """One signal of every trial. They share the labels: to make these anew for each takes ten times as long."""
     counts, values = arrays[f"frames of {name}"], arrays[f"values of {name}"].astype(np.float64)
     longest = make_signal(
@@ -89,11 +89,11 @@ def _signals(said: dict, arrays: dict[str, np.ndarray], name: str) -> list[xr.Da
     return [s.copy(data=part) for s, part in zip(own, np.split(values, np.cumsum(counts)[:-1]))]
 
 
-def _open(path: Path) -> tuple[dict, dict[str, np.ndarray]]:  # type: ignore[type-arg]
+def _open(path: Path) -> tuple[dict, dict[str, np.ndarray]]:
     if not path.is_file():
         raise FileError("there is no such file.", where=str(path))
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         if int(arrays.get(_MARK, -1)) != _LAYOUT:
             raise FileError("was not written by this version of the arm scenario.", where=path)
