@@ -36,7 +36,8 @@ def hand(data: Path, people: list[str]) -> Study:
         person = path.name.split("_")[0]
         if people and person not in people:
             continue
-        content = np.load(io.BytesIO(lzma.decompress(path.read_bytes())))
+        # All arrays once: one of an npz is read anew whenever it is asked for.
+        content = dict(np.load(io.BytesIO(lzma.decompress(path.read_bytes()))))
         movement, repetition = (content[k].ravel().astype(int) for k in ("restimulus", "rerepetition"))
         emg = np.stack([smooth_run(c, NINAPRO_HZ, ENVELOPE_HZ) for c in content["emg"].T], axis=1)
         emg[:, content["emg"].max(axis=0) < SILENT_V] = np.nan
