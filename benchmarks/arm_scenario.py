@@ -74,6 +74,7 @@ def first_repetition(trials: Trials) -> list[Recording]:
 def baselines(study: Study, methods: Sequence[str]) -> dict[str, dict[str, list[float]]]:
     """R² of each muscle, by method and split."""
     found: dict[str, dict[str, list[float]]] = {}
+    study = MeanCurve()._all_inputs(study)  # the features once, for all methods and splits
     for method in methods:
         start, found[method] = time.time(), {}
         for split, values in splits(study, method):
