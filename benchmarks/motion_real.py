@@ -96,6 +96,14 @@ def by_split(condition: str, split: StudySplit, choose_on: str) -> Callable[[Stu
     return work
 
 
+def new_lifter(study: Study) -> Work:
+    """Each person left out in turn. (A split would take lifts under the same conditions for copies of each other.)"""
+    for person in study.subjects:
+        place = [i for i, r in enumerate(study) if r.subject == person]
+        train = tuple(i for i in range(len(study)) if i not in place)
+        yield study, [Fit(f"without {person}", train, (Test("new person", tuple(place)),), "group")]
+
+
 def _fit(condition: str, study: Study, learns: Callable[[Recording], bool], choose_on: str) -> Fit:
     train = tuple(i for i, r in enumerate(study) if learns(r))
     test = tuple(i for i, r in enumerate(study) if not learns(r))
@@ -161,13 +169,12 @@ QUESTIONS = {
         "unseen-movement": by_split("unseen movement", NewMovement(), "movement"),
     },
     "children": {
-        "new-repetition": by_split("new repetition", NewRepetition(n_folds=3), "repetition"),
         "unseen-movement": by_split("unseen movement", NewMovement(), "group"),
         "new-person": by_split("new person", NewSubject(), "group"),
     },
     "running": {"new-repetition": by_split("new stride", NewRepetition(), "repetition")},
     "walking": {"new-repetition": by_split("new stride", NewRepetition(), "repetition")},
-    "lifting": {"new-person": by_split("new person", NewSubject(), "group")},
+    "lifting": {"new-person": new_lifter},
 }
 SETS = {
     "hand": (hand, {}),

@@ -225,6 +225,15 @@ def test_markers_are_found_by_name_given_by_name_and_missed_by_name() -> None:
     assert np.allclose(motion_features(marked(renamed), given), wanted)
 
 
+def test_without_a_marker_on_the_hand_the_wrist_stands_for_it() -> None:
+    points = {k: v for k, v in arm_points(np.zeros(T.size)).items() if not k.startswith("hand")}
+    points |= {"STYLr": points["wrist"] + np.array([0, 0, 0.03]), "STYLu": points.pop("wrist") - np.array([0, 0, 0.03])}
+    found = motion_features(marked(points), MotionOptions(inputs=("pose",), derivatives=0))
+    reach = float(np.linalg.norm(found.sel(feature=["hand x", "hand y", "hand z"]).values[0]))
+    assert 0.7 < reach < 1.0
+    assert np.isfinite(found).all()
+
+
 def test_two_arms_need_to_be_told_apart() -> None:
     points = arm_points(np.zeros(T.size))
     both = {side + k: v + shift for side, shift in (("L", 0.3), ("R", 0.0)) for k, v in points.items()}

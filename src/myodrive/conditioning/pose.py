@@ -63,9 +63,9 @@ def arm_point(recording: Recording, point: str, arm: ArmMarkers) -> Float[np.nda
     chosen = getattr(arm, point) or _by_name(labels, point, arm.side, recording.label)
     missing = [m for m in chosen if m not in labels]
     if missing or not chosen:
-        told = f"the markers {', '.join(missing)} are" if missing else f"no marker that shows the point '{point}' is"
+        told = f"the markers {', '.join(missing)} are not there" if missing else f"no marker shows the point '{point}'"
         raise SignalError(
-            f"{told} not there. Found: {', '.join(labels)}.",
+            f"{told}. Found: {', '.join(labels)}.",
             where=recording.label,
             remedy=f"Name it: arm=ArmMarkers({point}=('LABEL',)).",
         )
@@ -94,10 +94,10 @@ def arm_length_m(recording: Recording, arm: ArmMarkers) -> float:
 
 
 def hand_position(recording: Recording, arm: ArmMarkers = ArmMarkers()) -> xr.DataArray:  # noqa: B008 (frozen)
-    """Where the hand is from the shoulder, in lengths of the arm, along the axes of the laboratory.
+    """Where the hand (the wrist, where no marker is on the hand) is from the shoulder, in lengths of the arm.
 
-    Of the signal ``pose`` where there is one (its x, y and z are taken to be from the shoulder), else from ``markers``.
-    All people have to face the same way.
+    Along the axes of the laboratory; all people have to face the same way. Of the signal ``pose`` where there is one (its
+    x, y and z are taken to be from the shoulder), else from ``markers``.
 
     Returns
     -------
@@ -113,7 +113,7 @@ def hand_position(recording: Recording, arm: ArmMarkers = ArmMarkers()) -> xr.Da
         length = arm_length_m(recording, arm) if "markers" in recording or recording.info.get("body") else 1.0
     else:
         time = recording["markers"].time.values
-        place = arm_point(recording, "hand", arm) - arm_point(recording, "shoulder", arm)
+        place = arm_point(recording, _line_of_hand(recording, arm)[1], arm) - arm_point(recording, "shoulder", arm)
         length = arm_length_m(recording, arm)
     return _features(place / length, [f"hand {axis}" for axis in "xyz"], time)
 
@@ -134,9 +134,7 @@ def hand_orientation(recording: Recording, arm: ArmMarkers = ArmMarkers()) -> xr
     if "pose" in recording:
         pose = _components(recording, "pose", ("qw", "qx", "qy", "qz"))
         return _features(six_d(from_quaternions(pose.values)), names, pose.time.values)
-    labels = [str(m) for m in recording["markers"].marker.values]
-    has_hand = bool(arm.hand or _by_name(labels, "hand", arm.side, recording.label))
-    start, end = ("wrist", "hand") if has_hand else ("elbow", "wrist")
+    start, end = _line_of_hand(recording, arm)
     along = arm_point(recording, end, arm) - arm_point(recording, start, arm)
     across = arm_point(recording, "radial", arm) - arm_point(recording, "ulnar", arm)
     return _features(six_d(from_directions(along, across)), names, recording["markers"].time.values)
@@ -173,6 +171,13 @@ def swivel(recording: Recording, arm: ArmMarkers = ArmMarkers(), up: Axis | None
 
 
 # -- inside ----------------------------------------------------------------------------------------------------------
+
+
+def _line_of_hand(recording: Recording, arm: ArmMarkers) -> tuple[str, str]:
+    """The points that the hand's first axis runs between: without a marker on the hand it is the forearm's."""
+    labels = [str(m) for m in recording["markers"].marker.values]
+    has_hand = arm.hand or _by_name(labels, "hand", arm.side, recording.label)
+    return ("wrist", "hand") if has_hand else ("elbow", "wrist")
 
 
 def _by_name(labels: list[str], point: str, side: str, where: str) -> tuple[str, ...]:
