@@ -118,7 +118,7 @@ def ceilings(study: Study, told: Study, average: Study) -> dict[str, list[float]
 
     def keep(what: str, values: np.ndarray) -> None:
         found[what] = values.tolist()
-        print(f"{what:<46}{np.mean(values):.3f}   " + " ".join(f"{v:.2f}" for v in values), flush=True)
+        print(f"{what:<52}{np.mean(values):.3f}   " + " ".join(f"{v:.2f}" for v in values), flush=True)
 
     for kind, flag in (("known people", True), ("new people", False)):
         chosen = [i for i, r in enumerate(study) if r.info["truth"]["known"] is flag]

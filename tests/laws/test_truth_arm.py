@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -54,6 +55,17 @@ def test_the_same_seed_gives_the_same_bits_whatever_else_is_asked_for() -> None:
         assert same(recording, again) and recording.info == again.info
     other = simulate_arm(1001, n_known=1, n_new=0, n_repetition=1, movements=FEW)
     assert not same(few[0], other[0])
+
+
+def test_the_scenario_is_frozen() -> None:
+    """Published scores are of this version: whoever changes it gives it another `VERSION`, and measures docs/arm.md anew."""
+    movements = [
+        (m.name, m.kind, [np.round(s, 6).tolist() for s in m.strokes], m.stroke_s, m.load_kg, m.resistance_n)
+        for m in arm_movements.MOVEMENTS
+    ]
+    spreads = [arm_movements.OF_HABIT.tolist(), arm_movements.OF_TRIAL.tolist()]
+    frozen = repr((arm.VERSION, ARM.model_dump_json(), movements, spreads, arm_body.PATHS))
+    assert hashlib.sha256(frozen.encode()).hexdigest()[:16] == "8375b8e9b0493bd9"
 
 
 def test_a_recording_says_who_did_what_in_which_units() -> None:
