@@ -383,13 +383,13 @@ def predict(
     open_: Annotated[bool, typer.Option("--open", help="Open the report in the browser.")] = False,
 ) -> None:
     """Estimate muscle activity from movement alone, with a model that was trained before."""
-    from myodrive.evaluation.motion.job import load_model
     from myodrive.evaluation.motion.job import predict as run
+    from myodrive.evaluation.saved_model import load_model
     from myodrive.reporting.motion_page import PREDICTION, check_motion_folder, write_prediction
 
     folder = out or Path("myodrive-results") / "predicted"
     check_motion_folder(folder, PREDICTION, format_ or [])
-    fitted = load_model(model)
+    fitted: Any = load_model(model, "from_motion", "train")
     recordings = list(_study(files, _reading(None, None, None, rate_hz, None)))
     with _progress() as step:
         result = run(fitted, recordings, step)

@@ -124,7 +124,7 @@ def test_wrong_options_are_refused_before_anything_is_computed(files: Path, mode
         "nothing is trained for 'emg'": train(study, "--route", "emg"),
         "1 folds hold nothing out": train(study, "--folds", 1, "-m", "ridge-fir"),
         "n_unitt": train(study, "--set", "lstm.n_unitt=3"),
-        "holds no model": predict(files, files / "new.sto"),
+        "holds no model that `myodrive train` saved": predict(files, files / "new.sto"),
         "there is no format 'xls'": predict(model, files / "new.sto", "--format", "xls"),
         "no experiment 'speed'": run.invoke(app, ["experiment", "speed"]),
         "the experiment inputs does not take it": run.invoke(app, ["experiment", "inputs", str(study), "--unseen"]),

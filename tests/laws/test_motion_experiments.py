@@ -25,6 +25,7 @@ from myodrive.evaluation.motion.plans import (
     numbered,
     taking_turns,
 )
+from myodrive.evaluation.motion.result import Weight, weight
 from myodrive.evaluation.motion.scoring import (
     MEASURES,
     Said,
@@ -35,6 +36,7 @@ from myodrive.evaluation.motion.scoring import (
     other_repetitions,
     trial_sums,
 )
+from myodrive.evaluation.statistics import compare_subjects
 from myodrive.from_motion.mean_curve import MeanCurve
 from myodrive.recording import Recording, Study
 
@@ -287,13 +289,25 @@ def test_only_the_given_spans_are_scored_and_pieces_are_learned_and_estimated_al
     assert all((v is not None) == (0.19 < t < 0.86) for v, t in zip(inside["estimate"], outside))
 
 
+def test_few_people_hint_and_eight_can_show() -> None:
+    def row(*differences: float) -> dict[str, object]:
+        table = pd.DataFrame({"a": np.zeros(len(differences)), "b": differences})
+        return compare_subjects(table, "a").iloc[0].to_dict()
+
+    assert weight(row(0.1, 0.2, 0.3)) == Weight(1, shown=False)
+    assert weight(row(-0.1, -0.2)) == Weight(-1, shown=False)
+    assert weight(row(0.1, 0.2, 0.3, -0.01)) == Weight(0, shown=False)
+    assert weight(row(*np.linspace(-0.01, 0.2, 9))) == Weight(1, shown=True)
+    assert weight(row(*np.linspace(-0.1, 0.1, 9))) == Weight(0, shown=True)
+
+
 def test_an_experiment_says_in_words_what_it_supports(tmp_path: Path) -> None:
     found = run_motion_experiment(
         "unseen-movement", list(moving_people(2, 3, 3)), methods=["mean-curve"], options={"n_folds": 3}, folder=tmp_path
     )
     told = " ".join(found.verdict)
     assert "mean-curve: R² of new repetition against unseen movement +" in told
-    assert "supports that the estimate is better for a movement that was learned from" in told
+    assert "this hints, and so few people cannot show, that the estimate is better" in told
     assert "fewer than 8 people" in told and found.experiment.limits in told
     content = json.loads(found.to_json())
     assert {"summary", "by_subject", "contrasts", "verdict", "machine", "versions"} <= set(content)

@@ -29,7 +29,7 @@ Options = dict[str, Any]
 Step = Callable[[str, int, int], None]
 Spans = Mapping[int, Sequence[tuple[float, float]]]  # of a recording, by its index: from when to when, in seconds
 COMMON = ("motion", "conditioning")  # options that go to every method
-N_TRACE = 2  # trials of each test whose curves are kept for the report
+N_TRACE = 1  # trials of each test whose curves are kept for the report
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,11 +16,18 @@ from myodrive.estimator import faults_in_words, versions
 from myodrive.evaluation.machine import describe_machine
 from myodrive.evaluation.motion.comparison import Options, Step, compare_methods
 from myodrive.evaluation.motion.plans import PLANS, Contrast, Plan, numbered
-from myodrive.evaluation.motion.result import MotionScores, in_words, is_clear
+from myodrive.evaluation.motion.result import ROUNDING, MotionScores, Weight, in_words, weight
 from myodrive.evaluation.truth_result import without_nan
 from myodrive.recording import Recording, Study
 
-ROUNDING = 1e-9
+SETTLED = {
+    Weight(1, True): "this supports that",
+    Weight(-1, True): "this speaks against the claim that",
+    Weight(0, True): "this does not settle whether",
+    Weight(1, False): "this hints, and so few people cannot show, that",
+    Weight(-1, False): "this is a hint against the claim that",
+    Weight(0, False): "this does not settle whether",
+}
 REFERENCE = "mean-curve"  # what needs no movement at all
 METHODS = (REFERENCE, "ridge-fir", "lstm")
 QUICK_ARM: Options = {
@@ -190,22 +197,17 @@ def contrasts_in_words(scores: MotionScores, contrasts: Sequence[Contrast]) -> l
         ]
         for row in rows:
             what = f"{row['method']}: R² of {contrast.condition} against {contrast.reference} {in_words(row)}"
-            settled = {
-                1: "this supports that",
-                -1: "this speaks against the claim that",
-                0: "this does not settle whether",
-            }
-            told.append(f"{what}: {settled[is_clear(row)]} {contrast.claim}.")
+            told.append(f"{what}: {SETTLED[weight(row)]} {contrast.claim}.")
     return told
 
 
 def beside_reference(scores: MotionScores) -> list[str]:
-    """Every method beside the mean curve, in each condition."""
+    """Every method beside the mean curve: a sentence for each condition."""
     table = scores.between_methods(REFERENCE)
     told = []
-    for row in table.to_dict(orient="records"):
-        words = {1: "better than", -1: "worse than", 0: "not clearly different from"}[is_clear(row)]
-        told.append(f"{row['condition']}: {row['method']} is {words} the mean curve, R² {in_words(row)}.")
+    for condition, rows in table.groupby("condition", sort=False) if len(table) else ():
+        each = [f"{row['method']} {in_words(row)}" for row in rows.to_dict(orient="records")]
+        told.append(f"{condition}: R² against the mean curve: {'; '.join(each)}.")
     return told
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from myodrive.activation import Activation
-from myodrive.errors import FileError, MyodriveError, OptionError, SignalError
-from myodrive.estimator import estimators, versions
+from myodrive.errors import MyodriveError, OptionError, SignalError
+from myodrive.estimator import versions
 from myodrive.evaluation.motion.comparison import Fit, Options, Step, compare_methods, make_model
 from myodrive.evaluation.motion.experiments import METHODS, beside_reference, usable
 from myodrive.evaluation.motion.plans import fits_of
@@ -166,25 +165,3 @@ def predict(
         "versions": versions(),
     }
     return Prediction(model, kept, activations, refused, run)
-
-
-def load_model(folder: str | Path) -> MotionEstimator:
-    """The model that an earlier `myodrive train` saved: its results' folder, or the folder ``model`` in it.
-
-    Raises
-    ------
-    FileError
-        If the folder holds none of this route.
-    """
-    folder = Path(folder)
-    folder = folder / "model" if (folder / "model" / "estimator.json").is_file() else folder
-    try:
-        method = json.loads((folder / "estimator.json").read_text(encoding="utf-8"))["method"]
-        cls = estimators("from_motion")[method]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise FileError(
-            "holds no model that estimates activity from movement.",
-            where=str(folder),
-            remedy="Pass the results' folder of an earlier `myodrive train`, or its folder 'model'.",
-        ) from error
-    return cast(MotionEstimator, cls.load(folder))

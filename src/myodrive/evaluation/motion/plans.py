@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from myodrive.conditioning.movements import segment_movements
 from myodrive.errors import OptionError, SignalError
 from myodrive.evaluation.motion.comparison import Fit, Spans, Test, kind_of
 from myodrive.learning.splits import (
@@ -101,7 +102,7 @@ class Segmentation:
     tested: Texts = ()
     name: ClassVar[str] = "segmentation"
     question: ClassVar[str] = "Does it help to cut movements into elements?"
-    needs: ClassVar[str] = "EMG and markers of the hand, of movements that begin and end at rest"
+    needs: ClassVar[str] = "EMG and joint angles or markers, movements that begin and end at rest"
     limits: ClassVar[str] = (
         "Scored are the samples within elements alone; elements are what the speed of the hand says."
     )
@@ -273,7 +274,7 @@ class NewPerson:
         contrasts = [Contrast(c, "general", f"{c.split('+ ')[1]} of the person's own data help") for c in conditions]
         contrasts += [
             Contrast("subject-specific", c, f"a model of the person's own is better than {c}")
-            for c in ["general", *conditions]
+            for c in dict.fromkeys(["general", *conditions[-1:]])
         ]
         return Plan(study, [*fits, *alone], tuple(contrasts))
 
@@ -325,8 +326,6 @@ def taking_turns(study: Study) -> Texts:
 
 def elements(recording: Recording) -> list[tuple[float, float]]:
     """From when to when each element of a movement lasts; the whole recording where none is found."""
-    from myodrive.conditioning.movements import segment_movements  # type: ignore[attr-defined]
-
     found = [(e.start_s, e.stop_s) for e in segment_movements(recording)]
     time = recording["angles" if "angles" in recording else "markers"].time.values
     long = [(a, b) for a, b in found if b - a >= LEAST_ELEMENT_S]

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from myodrive.errors import SignalError
 from myodrive.evaluation.motion.scoring import MEASURES, Said, Values, measures, muscle_measures
-from myodrive.evaluation.statistics import compare_subjects
+from myodrive.evaluation.statistics import LEAST_SUBJECTS, compare_subjects
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 DIGITS = {"mse": 5}
+ROUNDING = 1e-9
 TRIAL = ["subject", "movement", "repetition"]
 HEADS = {
     "r2": "R²",
@@ -157,9 +158,19 @@ def in_words(row: Mapping[Any, Any], digits: int = 3) -> str:
     return f"{row['mean_difference']:+.{digits}f} (above 0 in {above} of {row['n']} people{interval}{p})"
 
 
-def is_clear(row: Mapping[Any, Any]) -> int:
-    """1 or −1 where the interval of a paired difference leaves 0 out on that side; 0 where it does not, or there is none."""
-    return int(row["lower"] > 0) - int(row["upper"] < 0)
+class Weight(NamedTuple):
+    """What a paired difference weighs: on which side of 0 it is (0 for neither), and whether so many people can show it."""
+
+    side: int
+    shown: bool
+
+
+def weight(row: Mapping[Any, Any]) -> Weight:
+    """From eight people on the interval has to leave 0 out; with fewer everybody has to be on one side, and it is a hint."""
+    if row["n"] >= LEAST_SUBJECTS:
+        return Weight(int(row["lower"] > 0) - int(row["upper"] < 0), True)
+    each = np.array(list(row["differences"].values()))
+    return Weight(int((each > ROUNDING).all()) - int((each < -ROUNDING).all()), False)
 
 
 def _compared(wide: Any, reference: str) -> pd.DataFrame:

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 
 from myodrive.activation import Activation
-from myodrive.errors import FileError, MyodriveError, OptionError, SignalError
+from myodrive.errors import MyodriveError, OptionError, SignalError
 from myodrive.estimator import estimators, versions
 from myodrive.evaluation.refinement.comparison import Options, Step, compare_refinements, contenders, make_model
 from myodrive.evaluation.refinement.experiments import both_of
 from myodrive.evaluation.refinement.folds import by_what_there_is
 from myodrive.evaluation.refinement.pairing import Pairs, pair_muscles
 from myodrive.evaluation.refinement.result import Comparison
+from myodrive.evaluation.saved_model import load_model
 from myodrive.from_simulation.muscle_problem import MuscleProblem
 from myodrive.from_simulation.muscle_signals import muscle_problem
 from myodrive.from_simulation.refinement import Refinement
@@ -137,7 +137,7 @@ def refine_study(
         )
     left_out = [f"{r.label} holds no simulated activity and is left out." for r in recordings if "simulated" not in r]
     if model is not None:
-        fitted, comparison = load_model(model), None
+        fitted, comparison = cast(PairedEstimator, load_model(model, "from_simulation", "refine")), None
         if not with_simulation:
             raise SignalError(
                 "no recording holds simulated activity.", remedy="Add the .sto of each (docs/refinement.md)."
@@ -171,28 +171,6 @@ def refine_study(
         within.append(kept)
         left_out += [f"{recording.label}: {sentence}" for sentence in said]
     return RefineResult(fitted, with_simulation, activations, comparison, pd.DataFrame(rows), within, left_out, run)
-
-
-def load_model(folder: str | Path) -> PairedEstimator:
-    """The estimator that an earlier run saved.
-
-    Raises
-    ------
-    FileError
-        If the folder holds none of this route.
-    """
-    folder = Path(folder)
-    folder = folder / "model" if (folder / "model" / "estimator.json").is_file() else folder
-    try:
-        method = json.loads((folder / "estimator.json").read_text(encoding="utf-8"))["method"]
-        cls = estimators("from_simulation")[method]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise FileError(
-            "holds no saved refinement.",
-            where=str(folder),
-            remedy="Pass the results' folder of an earlier `myodrive refine`, or its folder 'model'.",
-        ) from error
-    return cls.load(folder)  # type: ignore[return-value]  # the route has no others
 
 
 # -- inside ----------------------------------------------------------------------------------------------------------
