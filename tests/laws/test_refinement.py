@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from myodrive.evaluation.metrics import lag_s, pearson_r, rmse
 from myodrive.from_simulation.corrections import GainLagCorrection, GainOffset, RidgeFIR, SimulatedAsIs, WarpedMean
 from myodrive.from_simulation.refinement import Refinement
 from myodrive.from_simulation.stdrnet import KinematicsRNN, STDRNet
-from myodrive.paired import PairedEstimator, make_folds
+from myodrive.paired import PairedEstimator, Stretch, make_folds
 from myodrive.recording import Recording, Study, make_events, make_signal
 
 MUSCLES = ["soleus", "tibialis", "vastus"]
@@ -297,14 +298,26 @@ def test_what_goes_past_the_network_is_gain_offset_and_lag_and_a_network_of_nois
     assert (pearson_r(fitted.estimate(new).activation.values, fitted.measured(new).values) > 0.99).all()
 
 
-def test_the_network_is_told_the_pace_of_a_trial_as_far_as_trials_differ_in_it() -> None:
-    def paced(hz: float, n_time: int = 200) -> Recording:
-        recording = trial(1000)
-        time = recording["emg"].time.values
-        values = 0.05 + np.exp(3 * np.cos(2 * np.pi * (hz * time[:, None] - np.array([0.1, 0.4, 0.7]))) - 3)
-        changed = recording.with_signal("simulated", recording["simulated"].copy(data=values))
-        return changed.replace(signals={k: v[:n_time] for k, v in changed.signals.items()})
+def paced(hz: float, *, n_time: int = 200, late_s: float = 0.0) -> Recording:
+    """Bursts at one pace, and an envelope that comes later."""
+    time = np.arange(n_time) / RATE
 
+    def made(when: np.ndarray) -> np.ndarray:
+        return 0.05 + np.exp(3 * np.cos(2 * np.pi * (hz * when[:, None] - np.array([0.1, 0.4, 0.7]))) - 3)
+
+    labels = {"muscle": MUSCLES}
+    return Recording(
+        {
+            "simulated": make_signal(made(time), ("time", "muscle"), labels, units="1", rate_hz=RATE),
+            "emg": make_signal(
+                made(time - late_s), ("time", "muscle"), labels, units="V", rate_hz=RATE, stage="envelope"
+            ),
+        },
+        subject="A",
+    )
+
+
+def test_the_network_is_told_the_pace_of_a_trial_as_far_as_trials_differ_in_it() -> None:
     def told(fitted: STDRNet, recording: Recording) -> list[float]:
         ((_, stretch),) = fitted._inputs(recording)[1]
         return list(np.unique(fitted._coarse(stretch).inputs[:, len(MUSCLES) :]))
@@ -316,6 +329,25 @@ def test_the_network_is_told_the_pace_of_a_trial_as_far_as_trials_differ_in_it()
     assert told(varied, paced(0.0)) == [0.0]  # nothing that repeats
     assert told(STDRNet(**TINY).fit(Study([paced(hz) for hz in (2.0, 2.05, 2.1)])), paced(3.0)) == [2.0]
     assert told(STDRNet(**TINY).fit(Study([paced(2.0)] * 3)), paced(3.0)) == []
+
+
+def test_what_held_out_estimates_come_late_at_a_pace_is_taken_from_new_ones() -> None:
+    fitted = STDRNet(**TINY).fit(Study([paced(hz) for hz in (1.8, 2.0, 2.2, 2.5)]))
+    assert np.isfinite(fitted.late_).all() and np.isfinite(fitted.estimate(paced(2.1)).activation).all()
+    at_mean_s, more_s = 0.004, -0.006
+
+    def pair(hz: float) -> tuple[Stretch, np.ndarray]:
+        """A stretch with its true targets, and an estimate that comes late."""
+        ((_, stretch),) = fitted._inputs(paced(hz))[1]
+        late_s = at_mean_s + more_s * fitted._told(stretch)
+        late = fitted.measured(paced(hz, late_s=late_s)).values  # in the unit of the targets
+        return dataclasses.replace(stretch, targets=fitted.measured(paced(hz)).values), late
+
+    stretches, estimates = zip(*[pair(hz) for hz in (1.8, 2.0, 2.2, 2.5)])
+    fitted.late_ = fitted._lateness([*stretches], [*estimates])
+    np.testing.assert_allclose(fitted.late_, [at_mean_s * RATE, more_s * RATE], rtol=0.1)
+    new, estimate = pair(1.9)
+    assert (rmse(fitted._on_time(new, estimate), new.targets) < 0.2 * rmse(estimate, new.targets)).all()
 
 
 def test_the_network_without_simulation_reads_angles_alone() -> None:

@@ -64,8 +64,8 @@ class STDRNet(Correction):
 
     One network is learned without each fold of the training data (subjects, trials, or blocks of one trial), for a number
     of steps that is set beforehand, and the estimate is the mean of all. What each says of its own fold decides for each
-    muscle the share of the network (`share_`, from 0 to 1), and scales the interval such that it holds the stated share of
-    those samples.
+    muscle the share of the network (`share_`, from 0 to 1), moves all muscles by what comes late at a pace (`late_`), and
+    scales the interval such that it holds the stated share of those samples.
 
     References
     ----------
@@ -88,6 +88,7 @@ class STDRNet(Correction):
     level_: np.ndarray  # (network, muscle) mean of what each was taught, to which its output is added
     gains_: np.ndarray  # (network, muscle, [gain, offset, lag in samples]) of what goes past each network
     share_: np.ndarray  # (muscle,) of the networks in the mixture
+    late_: np.ndarray  # samples by which held-out estimates were late at the mean pace, and more with a deviation of it
     conformal_: np.ndarray  # (muscle,) half-width of the interval in units of the predicted scale
 
     @property
@@ -121,6 +122,9 @@ class STDRNet(Correction):
             left[:, test] = np.concatenate(parts, axis=1)[:, test]
         self.share_ = _shares(wanted - left[0], left[1] - left[0], held)
         mean = left[0] + self.share_ * (left[1] - left[0])
+        each = np.split(mean, np.cumsum([s.time.size for s in stretches])[:-1])
+        self.late_ = self._lateness(stretches, each)
+        mean = np.concatenate([self._on_time(s, e) for s, e in zip(stretches, each)])
         self.conformal_ = _calibrated(np.abs(wanted - mean) / left[2], self.config.interval_level)
         self._left = np.maximum(mean, 0.0)
 
@@ -145,6 +149,28 @@ class STDRNet(Correction):
     def _held_out(self, stretches: list[Stretch], folds: list[Hidden]) -> list[np.ndarray]:
         """What the network of each fold said of it when they were fitted: nothing needs to be learned again."""
         return np.split(self._left, np.cumsum([s.time.size for s in stretches])[:-1])
+
+    def _lateness(self, stretches: list[Stretch], estimates: list[np.ndarray]) -> Float[np.ndarray, "2"]:
+        """By how many samples held-out estimates come late at the mean pace, and how many more at a standard deviation above.
+
+        By least squares over all muscles: what comes a little late misses by as much of its slope.
+        """
+        if not self.pace_[1] > 0:
+            return np.zeros(2)
+        slopes = [np.gradient(e, axis=0) / self.size_ for e in estimates]
+        missed = np.concatenate([(s.targets - e) / self.size_ for s, e in zip(stretches, estimates)])
+        by_pace = np.concatenate([self._told(s) * slope for s, slope in zip(stretches, slopes)])
+        terms = np.stack([np.concatenate(slopes), by_pace], axis=-1)
+        known = np.isfinite(missed) & np.isfinite(terms).all(axis=-1)
+        found: np.ndarray = np.linalg.lstsq(terms[known], missed[known])[0]
+        return found
+
+    def _on_time(
+        self, stretch: Stretch, estimate: Float[np.ndarray, "time muscle"]
+    ) -> Float[np.ndarray, "time muscle"]:
+        """The estimate without what held-out ones of its pace came late."""
+        late = self.late_ @ [1.0, self._told(stretch)]
+        return estimate + np.nan_to_num(late * np.gradient(estimate, axis=0))
 
     def _learned(self, rest: list[Stretch], fold: Hidden, key: jax.Array) -> Seq2Seq:
         """A network for what is left of the targets."""
@@ -187,6 +213,7 @@ class STDRNet(Correction):
         each = parts[:, 0] + self.share_ * (parts[:, 1] - parts[:, 0])  # (network, time, muscle)
         mean = each.mean(axis=0)
         half = self.conformal_ * np.sqrt((parts[:, 2] ** 2 + (each - mean) ** 2).mean(axis=0))
+        mean = self._on_time(stretch, mean)
         mean[:, np.isnan(self.conformal_)] = np.nan  # never measured
         return Estimate(*(np.maximum(v, 0.0) for v in (mean, mean - half, mean + half)))
 
@@ -236,14 +263,18 @@ class STDRNet(Correction):
         period = find_period(inputs, round(PERIOD_S[0] * self.config.rate_hz), len(inputs) // 3, nearly=0.5)
         return self.config.rate_hz / period if period else None
 
+    def _told(self, stretch: Stretch) -> float:
+        """Its pace as the network is told it: in standard deviations from the mean of the training trials."""
+        mean, spread = self.pace_
+        pace = self._pace(stretch) if spread > 0 else None
+        return float(np.clip((pace - mean) / spread, -PACE_REACH, PACE_REACH)) if pace else 0.0
+
     def _coarse(self, stretch: Stretch) -> Stretch:
         """The standardised stretch on the network's own clock; beside the inputs its pace, where training trials differ."""
         q = self._every
         inputs, targets = (stretch.inputs - self.centre_) / self.spread_, stretch.targets / self.size_
-        mean, spread = self.pace_
-        if spread > 0:
-            pace = ((self._pace(stretch) or mean) - mean) / spread
-            inputs = np.column_stack([inputs, np.full(len(inputs), np.clip(pace, -PACE_REACH, PACE_REACH))])
+        if self.pace_[1] > 0:
+            inputs = np.column_stack([inputs, np.full(len(inputs), self._told(stretch))])
         return Stretch(stretch.time[::q], inputs[::q], targets[::q], stretch.group, stretch.starts)
 
     # -- saving and telling ------------------------------------------------------------------------------------------
