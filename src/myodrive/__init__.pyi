@@ -52,6 +52,7 @@ from .recording import Alignment as Alignment
 from .recording import Recording as Recording
 from .recording import Study as Study
 from .reporting import report as report
+from .streaming import Stream as Stream
 from .truth import simulate_arm as simulate_arm
 from .truth import simulate_recording as simulate_recording
 from .truth import simulate_trials as simulate_trials

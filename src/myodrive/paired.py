@@ -241,6 +241,11 @@ class PairedEstimator(Estimator):
         if options.relative_to == "mvc" and mvc is None and envelopes[0].attrs.get("units") == "1":
             ones = (1.0,) * len(self.muscles_)
             return Normalisation(muscles=tuple(self.muscles_), clip=ones, scale=ones, relative_to="mvc", units="1")
+        if mvc is not None and options.relative_to != "mvc":
+            raise OptionError(
+                f"maximum contractions are given, but amplitude is relative to {options.relative_to}.",
+                remedy='Pass conditioning=EmgConditioning(relative_to="mvc").',
+            )
         if mvc is not None and (not isinstance(mvc, dict) or subject not in mvc):
             found = ", ".join(map(str, mvc)) if isinstance(mvc, dict) else type(mvc).__name__
             raise OptionError(

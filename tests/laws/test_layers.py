@@ -22,7 +22,7 @@ LAYERS = [  # from the ground up; rooms on one line do not import each other, ex
     ("paired",),
     ("from_emg", "from_motion", "from_simulation"),
     ("truth",),
-    ("evaluation",),
+    ("evaluation", "streaming"),
     ("reporting",),
     ("cli",),
 ]

@@ -86,15 +86,22 @@ def motion_features(recording: Recording, options: MotionOptions) -> xr.DataArra
     >>> motion_features(Recording({"angles": elbow}), MotionOptions(derivatives=1)).feature.values.tolist()
     ['elbow', 'elbow velocity']
     """
+    still = position_features(recording, options)
+    orders = range(options.derivatives + 1)
+    names = [f"{name}{SUFFIXES[order]}" for order in orders for name in still.feature.values]
+    values = np.concatenate([differentiate(still, order, options.cutoff_hz).values for order in orders], axis=1)
+    found = make_signal(values, ("time", "feature"), {"feature": names}, units="", time=still.time.values)
+    return found.assign_attrs(cutoff_hz=options.cutoff_hz)
+
+
+def position_features(recording: Recording, options: MotionOptions) -> xr.DataArray:
+    """What `motion_features` smooths and takes the derivatives of, as it was measured."""
     parts = [_READERS[name](recording, options) for name in options.inputs]
     clock = parts[0].time.values
     same = [p if np.array_equal(p.time.values, clock) else resample_to(p, clock) for p in parts]
-    still = xr.concat([p.assign_coords(time=parts[0].time) for p in same], dim="feature")
-    orders = []
-    for order in range(options.derivatives + 1):
-        names = [f"{name}{SUFFIXES[order]}" for name in still.feature.values]
-        orders.append(differentiate(still, order, options.cutoff_hz).assign_coords(feature=names))
-    return xr.concat(orders, dim="feature", combine_attrs="drop").assign_attrs(units="", cutoff_hz=options.cutoff_hz)
+    if len(same) == 1:
+        return same[0]
+    return xr.concat([p.assign_coords(time=parts[0].time) for p in same], dim="feature")
 
 
 def derivative_of(feature: str) -> int:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import xarray as xr
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy import signal as sps
 
 from myodrive.errors import OptionError, SignalError
@@ -82,13 +83,13 @@ def differentiate(signal: xr.DataArray, order: int, cutoff_hz: float) -> xr.Data
     if order not in (0, 1, 2):
         raise OptionError(f"derivatives of order 0, 1 and 2 are known, not {order}.")
     rate = sampling_rate(signal)
-    half = _half_window(cutoff_hz, rate)
+    half = half_window(cutoff_hz, rate)
     length = 2 * half + 1
 
     def kernel(values: np.ndarray) -> np.ndarray:
-        if values.size < length:
-            return np.full(values.size, np.nan)
-        return sps.savgol_filter(values, length, POLYNOMIAL, deriv=order, delta=1.0 / rate, mode="interp")
+        if len(values) < length:
+            return np.full(values.shape, np.nan)
+        return sps.savgol_filter(values, length, POLYNOMIAL, deriv=order, delta=1.0 / rate, axis=0, mode="interp")
 
     units = str(signal.attrs.get("units", ""))
     attrs = {"units": units + ("", "/s", "/s²")[order], "cutoff_hz": float(cutoff_hz), "window_s": 2 * half / rate}
@@ -111,7 +112,7 @@ def low_pass(signal: xr.DataArray, cutoff_hz: float, order: int = 4) -> xr.DataA
     settle = round(rate / cutoff_hz)
 
     def kernel(values: np.ndarray) -> np.ndarray:
-        return sps.sosfiltfilt(sections, values, padlen=min(settle, values.size - 1))
+        return sps.sosfiltfilt(sections, values, axis=0, padlen=min(settle, len(values) - 1))
 
     return _in_each_stretch(signal, kernel)
 
@@ -146,10 +147,10 @@ def resample_to(
     old, new = source.time.values, time + lag_s
     values = np.full((time.size, columns.shape[1]), np.nan)
     reach = 1e-6 / old_rate if np.isfinite(old_rate) else 0.0  # clocks that agree to rounding meet at the ends
-    for i, column in enumerate(columns.T):
-        for run in gap_free_runs(old, np.isfinite(column)):
-            inside = (new >= old[run][0] - reach) & (new <= old[run][-1] + reach)
-            values[inside, i] = np.interp(new[inside], old[run], column[run])
+    for alike, run in _gap_free_parts(old, columns):
+        inside = (new >= old[run][0] - reach) & (new <= old[run][-1] + reach)
+        for i in alike:
+            values[inside, i] = np.interp(new[inside], old[run], columns[run, i])
     dims = ("time", *(d for d in signal.dims if d != "time"))
     coords = {k: v for k, v in signal.coords.items() if "time" not in v.dims}
     coords["time"] = xr.DataArray(time, dims="time", attrs={"units": "s"})
@@ -163,7 +164,8 @@ def uniform_clock(start_s: float, stop_s: float, rate_hz: float) -> Float[np.nda
     return start_s + np.arange(int(np.floor((stop_s - start_s) * rate_hz + 1e-6)) + 1) / rate_hz
 
 
-def _half_window(cutoff_hz: float, rate: float) -> int:
+@functools.cache
+def half_window(cutoff_hz: float, rate: float) -> int:
     """The fewest samples to each side whose smoothing passes no more than half the power at the cut-off."""
     _check_cutoff(cutoff_hz, rate)
 
@@ -189,15 +191,25 @@ def _columns(signal: xr.DataArray) -> Float[np.ndarray, "time column"]:
 
 
 def _in_each_stretch(signal: xr.DataArray, kernel: Callable[[np.ndarray], np.ndarray]) -> xr.DataArray:
-    """Apply a kernel of one column to each of its gap-free stretches; NaN elsewhere."""
+    """Apply a kernel (time, column) to gap-free stretches; NaN elsewhere."""
     columns, time = _columns(signal), signal.time.values
     result = np.full(columns.shape, np.nan)
-    for i, column in enumerate(columns.T):
-        for run in gap_free_runs(time, np.isfinite(column)):
-            _check_even(time[run])
-            result[run, i] = kernel(column[run])
+    for alike, run in _gap_free_parts(time, columns):
+        _check_even(time[run])
+        result[run, alike] = kernel(columns[run, alike])
     turned = signal.transpose("time", ...)
     return turned.copy(data=result.reshape(turned.shape)).transpose(*signal.dims)
+
+
+def _gap_free_parts(
+    time: Float[np.ndarray, " time"], columns: Float[np.ndarray, "time column"]
+) -> Iterator[tuple[Int[np.ndarray, " alike"], slice]]:
+    """Columns that lack the same samples, with each stretch in which they have all."""
+    patterns, kind = np.unique(np.isfinite(columns), axis=1, return_inverse=True)
+    for k, pattern in enumerate(patterns.T):
+        alike = np.flatnonzero(kind.ravel() == k)
+        for run in gap_free_runs(time, pattern):
+            yield alike, run
 
 
 def _check_even(time: Float[np.ndarray, " time"]) -> None:

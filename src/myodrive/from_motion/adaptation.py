@@ -13,7 +13,8 @@ from myodrive.estimator import Estimate
 from myodrive.paired import Hidden, Stretch
 from myodrive.recording import Recording, Study
 
-PRIOR_S = 1.0  # so much data weighs as much as the belief that a person's gain is that of the training
+PRIOR_S = 2.0  # so much data weighs as much as the belief that a person's gain is that of the training
+OFFSET_PRIOR_S = 10.0  # and that there is no offset
 WIDTH_PRIOR_S = 30.0  # and that the interval is as wide
 N_BLOCKS = 4  # held out in turn
 BLOCK_GAP_S = 0.2  # between what is learned from and what is held out: the envelope at 6 Hz reaches as far
@@ -41,7 +42,7 @@ class Personal:
         with_offset: bool = False,
         prior_s: float = PRIOR_S,
     ) -> Personal:
-        """Least squares, drawn towards the gain 1 and the offset 0 as by `prior_s` of data that say so.
+        """Least squares, drawn towards the gain 1 as by `prior_s` of data that say so, and towards the offset 0 by five times that.
 
         Samples whose measured value is NaN do not count; a muscle without any keeps gain 1 and offset 0. A gain is not
         negative.
@@ -49,13 +50,14 @@ class Personal:
         known = np.isfinite(measured)
         x, y = np.where(known, estimated, 0.0), np.where(known, measured, 0.0)
         n, prior = known.sum(axis=0), prior_s * rate_hz
+        offset_prior = prior * OFFSET_PRIOR_S / PRIOR_S
         mean_square = (x**2).sum(axis=0) / np.maximum(n, 1)
         squares = (x**2).sum(axis=0) + prior * mean_square + 1e-12
         cross = (x * y).sum(axis=0) + prior * mean_square
         offset = np.zeros(n.size)
         gain = np.maximum(cross / squares, 0.0)
         if with_offset:
-            total = n + prior + 1e-12
+            total = n + offset_prior + 1e-12
             left = squares - x.sum(axis=0) ** 2 / total  # of the squares once the offset has taken its part
             gain = np.maximum((cross - x.sum(axis=0) * y.sum(axis=0) / total) / left, 0.0)
             offset = (y.sum(axis=0) - gain * x.sum(axis=0)) / total
@@ -90,6 +92,22 @@ def first_seconds_of_emg(study: Study, seconds: float | None) -> Study:
         kept.append(recording.with_signal("emg", hidden))
         left -= float(emg.time[-1] - emg.time[0]) + step
     return Study(kept, study.name)
+
+
+def parts_in_turn(stretches: Sequence[Stretch]) -> list[Hidden]:
+    """Parts of what is known, each held out once: whole trials where there are three, else blocks of time.
+
+    Of a trial that is cut one half teaches the other: only another trial shows what was learned of the person.
+    """
+    trials = list(dict.fromkeys(s.trial for s in stretches if np.isfinite(s.targets).any()))
+    if len(trials) < 3:
+        return blocks_in_turn(stretches)
+    known = [np.isfinite(s.targets).any(axis=1) for s in stretches]
+    folds = []
+    for some in np.array_split(np.array(trials), min(N_BLOCKS, len(trials))):
+        held = [k & (s.trial in some) for s, k in zip(stretches, known)]
+        folds.append(Hidden([k & ~h for k, h in zip(known, held)], held, ", ".join(some)))
+    return folds
 
 
 def blocks_in_turn(stretches: Sequence[Stretch], n_blocks: int = N_BLOCKS) -> list[Hidden]:

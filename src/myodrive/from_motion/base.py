@@ -8,16 +8,19 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
+import xarray as xr
 
-from myodrive.conditioning.features import MotionOptions, motion_features
+from myodrive.conditioning.features import MotionOptions, motion_features, position_features
 from myodrive.errors import SignalError
 from myodrive.estimator import Estimate
-from myodrive.from_motion.adaptation import Personal, Tried, blocks_in_turn, first_seconds_of_emg, simplest_good
+from myodrive.from_motion.adaptation import Personal, Tried, first_seconds_of_emg, parts_in_turn, simplest_good
+from myodrive.from_motion.novelty import Novelty
 from myodrive.paired import PairedConfig, PairedEstimator, Stretch, as_study, training
 from myodrive.recording import Recording, Study, sampling_rate
 
 Own = TypeVar("Own", bound="MotionEstimator")
 MOTION = "motion"
+MUCH = 0.05  # share of a recording outside of the training that a reader is told of
 RATE_FACTOR = 2.0  # so many times faster or slower than in training a motion may be sampled
 Candidate = Callable[[Sequence[Stretch]], Any]  # an estimator of the same kind
 
@@ -46,7 +49,32 @@ class MotionEstimator(PairedEstimator):
         rates = [sampling_rate(recording[MOTION]) for recording in study]
         self.rates_ = [min(rates), max(rates)]
         self.people_, self.adapted_ = {}, {}
-        return super().fit(study, mvc)
+        super().fit(study, mvc)
+        stretches = [dataclasses.replace(s, trial=str(i)) for i, r in enumerate(study) for _, s in self._inputs(r)[1]]
+        self.novelty_ = Novelty.fit(stretches, self.config.rate_hz)
+        return self
+
+    def novelty(self, recording: Recording) -> xr.DataArray:
+        """How far a movement is from those of the training (time); above 1 it is outside of them.
+
+        The unit is the distance below which 99 % of held-out trials and people of the training lie, see `Novelty`. NaN where
+        the movement is not known.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        SignalError
+            If a signal or channel of the movement is missing.
+        """
+        self._check_fitted()
+        clock, stretches = self._inputs(self._with_inputs(recording))
+        distance = np.full(clock.size, np.nan)
+        for place, stretch in stretches:
+            distance[place] = self.novelty_.of(stretch.inputs, self.config.rate_hz)
+        return xr.DataArray(
+            distance, dims="time", coords={"time": ("time", clock, {"units": "s"})}, attrs={"units": "1"}
+        )
 
     def adapt(self: Own, data: Any, seconds: float | None = None, mvc: Any = None) -> Own:
         """An estimator that also knows a new person, of whom there is some EMG.
@@ -80,7 +108,7 @@ class MotionEstimator(PairedEstimator):
         adapted = self._copy()
         stretches = adapted._to_adapt_to(adapted._all_inputs(first_seconds_of_emg(study, seconds)), who, mvc)
         candidates = adapted._candidates()
-        tried = adapted._tried(candidates, stretches)
+        tried = adapted._tried(adapted._fewer()._candidates(), stretches)
         chosen = simplest_good(tried) if tried else next(iter(candidates))
         best = candidates[chosen](stretches)
         if tried:
@@ -92,6 +120,11 @@ class MotionEstimator(PairedEstimator):
 
     # -- what a network does besides ---------------------------------------------------------------------------------
 
+    @property
+    def _as_measured(self) -> bool:
+        """Whether it smooths and differentiates by itself what it reads of the movement."""
+        return False
+
     def _candidates(self) -> dict[str, Candidate]:
         """Ways to adapt, from the simplest on: each makes an estimator from stretches with their targets."""
         return {
@@ -99,6 +132,10 @@ class MotionEstimator(PairedEstimator):
             "gain": lambda some: self._with_gain(some, with_offset=False),
             "gain and offset": lambda some: self._with_gain(some, with_offset=True),
         }
+
+    def _fewer(self: Own) -> Own:
+        """What is adapted while it is chosen what to adapt: a network does not need all of its ensemble for that."""
+        return self
 
     def _copy(self: Own) -> Own:
         """A copy whose people are its own."""
@@ -110,10 +147,11 @@ class MotionEstimator(PairedEstimator):
     # -- inside ------------------------------------------------------------------------------------------------------
 
     def _with_inputs(self, recording: Recording) -> Recording:
-        made_with = self.config.motion.model_dump_json()
+        made_with = f"{self.config.motion.model_dump_json()} {'as measured' if self._as_measured else ''}"
         if MOTION in recording and recording[MOTION].attrs.get("made_with") == made_with:
             return recording  # in a comparison of methods the features are computed once for all of them
-        features = motion_features(recording, self.config.motion)
+        read = position_features if self._as_measured else motion_features
+        features = read(recording, self.config.motion)
         return recording.with_signal(MOTION, features.assign_attrs(made_with=made_with))
 
     def _check_channels(self, recording: Recording) -> None:
@@ -139,13 +177,31 @@ class MotionEstimator(PairedEstimator):
         self.people_[who] = {f.name: getattr(personal, f.name).tolist() for f in dataclasses.fields(personal)}
 
     def _about(self, recording: Recording, stretches: list[Stretch]) -> list[str]:
-        if recording.subject in self.normalisations_:
-            return []
-        who = recording.subject or "this person"
-        return [
-            f"No EMG of {who} is known: the estimate is that of a typical person of the training, in their unit. "
-            "adapt(…) takes a few seconds of EMG."
-        ]
+        notes = []
+        far = np.concatenate([self.novelty_.of(s.inputs, self.config.rate_hz) for s in stretches]) > 1
+        if far.mean() > MUCH:
+            notes.append(f"{far.mean():.0%} of the movement is outside of what was trained on: see novelty(…).")
+        if recording.subject not in self.normalisations_:
+            who = recording.subject or "this person"
+            notes.append(
+                f"No EMG of {who} is known: the estimate is that of a typical person of the training, in their unit. "
+                "adapt(…) takes a few seconds of EMG."
+            )
+        return notes
+
+    def _state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        arrays, values = super()._state()
+        novelty = values.pop("novelty_")
+        arrays |= {f"novelty {name}": getattr(novelty, name) for name in ("examples", "centre", "spread")}
+        return arrays, {**values, "usual": novelty.usual}
+
+    def _restore(self, arrays: dict[str, np.ndarray], values: dict[str, Any]) -> None:
+        told = {n.removeprefix("novelty "): a for n, a in arrays.items() if n.startswith("novelty ")}
+        self.novelty_ = Novelty(**told, usual=values["usual"])
+        super()._restore(
+            {n: a for n, a in arrays.items() if not n.startswith("novelty ")},
+            {n: v for n, v in values.items() if n != "usual"},
+        )
 
     def _to_adapt_to(self, study: Study, who: str, mvc: Any) -> list[Stretch]:
         """The stretches of a person with their targets, whose scale is learned first."""
@@ -153,7 +209,11 @@ class MotionEstimator(PairedEstimator):
         self._check_muscles(envelopes)
         given = None if mvc is None else {who: mvc}
         self.normalisations_[who] = self._scale(envelopes, who, given)
-        stretches = [s for r, e in zip(study, envelopes) for s in self._stretches(r, e, who)]
+        stretches = [
+            dataclasses.replace(s, trial=str(i))
+            for i, (r, e) in enumerate(zip(study, envelopes))
+            for s in self._stretches(r, e, who)
+        ]
         if not any(np.isfinite(s.targets).any() for s in stretches):
             raise SignalError("nowhere are movement and EMG there at the same time.", where=who)
         if self.config.conditioning.relative_to == "mvc":
@@ -170,7 +230,7 @@ class MotionEstimator(PairedEstimator):
 
     def _tried(self, candidates: dict[str, Candidate], stretches: list[Stretch]) -> dict[str, Tried]:
         """What each candidate says of blocks that it does not learn from; nothing where there are no two blocks."""
-        folds = blocks_in_turn(stretches)
+        folds = parts_in_turn(stretches)
         if len(folds) < 2:
             return {}
         found = {}

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from pydantic import Field
 
+from myodrive.conditioning.kinematics import half_window
+from myodrive.estimator import Context
+from myodrive.from_motion.causal import causal_features, one_sided_taps
 from myodrive.from_motion.networks import MotionNetwork, NetworkConfig
 from myodrive.learning.recurrent import LSTM, run
+from myodrive.paired import Stretch
+from myodrive.recording import Recording
 
 
 class RecurrentBody(eqx.Module):
@@ -69,10 +77,41 @@ class MotionLSTM(MotionNetwork):
         return body, c.n_unit * (1 if c.causal else 2)
 
     @property
-    def _look_ahead(self) -> int:
-        """In samples of the common clock: whole steps of the network."""
+    def _ahead(self) -> tuple[int, int]:
+        """Samples of the common clock that follow: in the filter of the features, and, in whole steps, in the network."""
         c = self.config
-        return int(c.look_ahead_s * c.rate_hz / self._every + 1e-6) * self._every if c.causal else 0
+        whole = int(c.look_ahead_s * c.rate_hz + 1e-6)
+        in_filter = min(whole, half_window(c.motion.cutoff_hz, c.rate_hz))
+        return in_filter, (whole - in_filter) // self._every * self._every
+
+    @property
+    def _look_ahead(self) -> int:
+        return self._ahead[1] if self.config.causal else 0
+
+    @property
+    def _as_measured(self) -> bool:
+        return self.config.causal
+
+    def _inputs(self, recording: Recording) -> tuple[np.ndarray, list[tuple[slice, Stretch]]]:
+        clock, stretches = super()._inputs(recording)
+        if self.config.causal:
+            taps, ahead = self.taps
+            found = [(run, causal_features(s.inputs, taps, ahead)) for run, s in stretches]
+            stretches = [
+                (run, dataclasses.replace(s, inputs=features)) for (run, features), (_, s) in zip(found, stretches)
+            ]
+        return clock, stretches
+
+    @property
+    def taps(self) -> tuple[Float[np.ndarray, "order window"], int]:
+        """Of a causal network the weights of a window of samples for its features, and how many of them follow."""
+        motion = self.config.motion
+        return one_sided_taps(motion.cutoff_hz, self.config.rate_hz, self._ahead[0], motion.derivatives)
+
+    def context(self) -> Context:
+        if not self.config.causal:
+            return super().context()
+        return Context(left=np.inf, right=sum(self._ahead) / self.config.rate_hz)
 
     def _described(self) -> str:
         c = self.config

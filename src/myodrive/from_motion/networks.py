@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -12,16 +12,23 @@ from jaxtyping import Bool, Float, Int
 from pydantic import Field
 
 from myodrive.estimator import Context, Estimate
-from myodrive.from_motion.base import MotionConfig, MotionEstimator
+from myodrive.from_motion.adaptation import Personal
+from myodrive.from_motion.base import Candidate, MotionConfig, MotionEstimator
+from myodrive.from_motion.delay import electromechanical_delay
+from myodrive.from_motion.personal import learn_person
 from myodrive.from_motion.training import NOBODY, Hyper, MotionNet, MotionTask, Sequences, run_net
 from myodrive.learning.checkpoint import arrays_to_tree, tree_to_arrays
 from myodrive.learning.loop import LoopOptions, State, train
 from myodrive.paired import Hidden, Stretch, make_folds
 
+Own = TypeVar("Own", bound="MotionNetwork")
 STEPS_PER_ROOT_S, STEPS = 25.0, (300, 1500)
 FARTHEST = 4.0  # standard deviations of the training features; what lies beyond is held there
 AT_ONCE = 64  # sequences that are estimated together
+MOST_AT_ONCE = 2**16  # and steps of all of them
+LEAST = 2**13  # steps of training data, padded to it: programs for a few seconds of a new person are all the same
 SHORTEST = 64  # steps; sequences are padded to this times a power of √2, so that few lengths are compiled
+N_GUARD = 2  # networks that are adapted while it is chosen what to adapt
 KNOWN, NEW = 0, 1  # rows of the factors of the interval: for people of the training, and for others
 
 
@@ -62,6 +69,7 @@ class MotionNetwork(MotionEstimator):
     spread_: np.ndarray
     size_: np.ndarray  # (muscle,) standard deviation of the training targets, and their mean in that unit
     level_: np.ndarray
+    delay_s_: np.ndarray  # (muscle,) by which its EMG comes before the movement, see `electromechanical_delay`
     conformal_: np.ndarray  # (KNOWN or NEW, muscle) half-width of the interval in units of the predicted scale
     subjects_: list[str]  # in the order of the tables of embeddings and gains
     knows_: list[list[str]]  # the subjects that each network was trained on
@@ -93,17 +101,19 @@ class MotionNetwork(MotionEstimator):
         self.n_steps_ = self.config.n_steps or preset
         longest_s = max(s.time.size for s in stretches) / self.config.rate_hz
         self.window_s_ = min(self.config.window_s, longest_s)
+        self.delay_s_ = electromechanical_delay(stretches, self.config.rate_hz)
         folds = member_folds(stretches, self.config.n_folds)
         keys = jax.random.split(jax.random.PRNGKey(self.config.seed), len(folds))
         self.networks_: list[MotionNet] = []
         self.knows_ = []
+        self.own_networks_: dict[str, list[MotionNet]] = {}
         ratios: tuple[list, list] = ([], [])
         for k, (fold, key) in enumerate(zip(folds, keys)):
             taught = {s.subject for s, t in zip(stretches, fold.train) if np.isfinite(s.targets[t]).any()}
             self.knows_.append([s for s in self.subjects_ if s in taught])
             self.networks_.append(self._learned(stretches, fold, key))
             tested = [(s, t) for s, t in zip(stretches, fold.test) if t.any()]
-            for (s, test), (mean, scale) in zip(tested, self._predicted(k, [s for s, _ in tested])):
+            for (s, test), (mean, scale) in zip(tested, self._of_network(k, [s for s, _ in tested])):
                 kind = KNOWN if s.subject in taught else NEW
                 ratios[kind].append((np.abs(s.targets - mean) / scale)[test])
         self._calibrate(ratios)
@@ -118,25 +128,32 @@ class MotionNetwork(MotionEstimator):
 
     def _learned(self, stretches: list[Stretch], fold: Hidden, key: jax.Array) -> MotionNet:
         key_start, key_train = jax.random.split(key)
-        c = self.config
-        data = self._sequences(stretches, fold.train)
-        task = MotionTask(self._n_window, c.batch_size)
-        given = (c.learning_rate, self.n_steps_, c.weight_decay, c.person_decay, c.noise, c.dropout, c.nobody)
-        hyper = Hyper(*(jnp.float32(v) for v in (*given, c.peak_weight)))
+        data = self._sequences(stretches, fold.train, self.subjects_)
+        task = MotionTask(self._n_window, self.config.batch_size)
         options = LoopOptions(n_epochs=1, steps_per_epoch=self.n_steps_, patience=1)
-        state = State.start(self._network(key_start), key_train)
-        network: MotionNet = train(task, state, hyper, data, data, options).weights
+        state = State.start(self._network(key_start, len(self.subjects_)), key_train)
+        network: MotionNet = train(task, state, self._hyper(), data, data, options).weights
         return network
 
-    def _network(self, key: jax.Array) -> MotionNet:
+    def _hyper(self) -> Hyper:
+        c = self.config
+        given = (c.learning_rate, self.n_steps_, c.weight_decay, c.person_decay, c.noise, c.dropout, c.nobody)
+        return Hyper(*(jnp.float32(v) for v in (*given, c.peak_weight)))
+
+    def _network(self, key: jax.Array, n_subject: int) -> MotionNet:
         key_body, key_rest = jax.random.split(key)
         n_embed = self.config.n_embed
         body, n_hidden = self._body(self.centre_.size + n_embed, key_body)
         level = jnp.asarray(self.level_, jnp.float32)
-        return MotionNet.create(body, n_hidden, level, len(self.subjects_), n_embed, key_rest)
+        return MotionNet.create(body, n_hidden, level, n_subject, n_embed, key_rest)
 
-    def _sequences(self, stretches: list[Stretch], train: Sequence[Bool[np.ndarray, " _time"]]) -> Sequences:
-        """All stretches on the network's clock, each as many times as that clock can be laid over them."""
+    def _sequences(
+        self, stretches: Sequence[Stretch], train: Sequence[Bool[np.ndarray, " _time"]], subjects: list[str]
+    ) -> Sequences:
+        """All stretches on the network's clock, each as many times as that clock can be laid over them.
+
+        What comes out has one of few lengths, so that programs need not be compiled for each amount of data.
+        """
         n_window = self._n_window
         rows: list[tuple[np.ndarray, ...]] = []
         place = 0
@@ -149,11 +166,12 @@ class MotionNetwork(MotionEstimator):
                 known = np.r_[0, np.cumsum(np.isfinite(target).sum(axis=1))]
                 first = np.arange(max(n - n_window, 0) + 1)
                 count = known[np.minimum(first + n_window, n)] - known[first]
-                who = self.subjects_.index(s.subject)
+                who = subjects.index(s.subject)
                 rows.append((standardised[read], target, np.full(n, len(rows)), np.full(n, who), place + first, count))
                 place += n
         inputs, targets, stretch, people, start, counts = (np.concatenate(column) for column in zip(*rows))
-        beyond = ((0, n_window), (0, 0))
+        beyond = ((0, padded_length(max(place + n_window, LEAST)) - place), (0, 0))
+        unused = (0, padded_length(max(start.size, LEAST)) - start.size)
         targets = np.pad(targets, beyond, constant_values=np.nan)
         share = np.cumsum(counts, dtype=np.float64)
         return Sequences(
@@ -162,44 +180,98 @@ class MotionNetwork(MotionEstimator):
             jnp.asarray(np.isfinite(targets)),
             jnp.asarray(np.pad(stretch, beyond[0], constant_values=-1), jnp.int32),
             jnp.asarray(np.pad(people, beyond[0], constant_values=NOBODY), jnp.int32),
-            jnp.asarray(start, jnp.int32),
-            jnp.asarray(share / share[-1], jnp.float32),
+            jnp.asarray(np.pad(start, unused), jnp.int32),
+            jnp.asarray(np.pad(share / share[-1], unused, constant_values=1.0), jnp.float32),
         )
 
     # -- estimating --------------------------------------------------------------------------------------------------
 
     def _estimate_stretch(self, stretch: Stretch) -> Estimate:
-        knowing = [k for k, known in enumerate(self.knows_) if stretch.subject in known]
-        parts = np.stack([self._predicted(k, [stretch])[0] for k in knowing or range(len(self.networks_))])
+        who = stretch.subject
+        networks, whom = self._networks_of(who)
+        known = who in self.own_networks_ or any(who in some for some in self.knows_)
+        parts = np.stack([self._predicted(net, {who: w}, [stretch])[0] for net, w in zip(networks, whom)])
         mean = parts[:, 0].mean(axis=0)
-        factor = self.conformal_[KNOWN if knowing else NEW]
+        factor = self.conformal_[KNOWN if known else NEW]
         half = factor * parts[:, 1].mean(axis=0)
         mean[:, np.isnan(factor)] = np.nan  # never measured
         return Estimate(*(np.maximum(v, 0.0) for v in (mean, mean - half, mean + half)))
 
-    def _predicted(self, k: int, stretches: list[Stretch]) -> list[Float[np.ndarray, "two _time muscle"]]:
-        """Mean and scale of one network at every sample of each stretch, in the unit of the targets."""
-        known = self.knows_[k]
+    def _networks_of(self, who: str) -> tuple[list[MotionNet], list[int]]:
+        """The networks that tell of a person, and who that is in the tables of each."""
+        if who in self.own_networks_:
+            return self.own_networks_[who], [0] * len(self.own_networks_[who])
+        knowing = [net for net, known in zip(self.networks_, self.knows_) if who in known]
+        if knowing:
+            return knowing, [self.subjects_.index(who)] * len(knowing)
+        return self.networks_, [NOBODY] * len(self.networks_)
+
+    def _of_network(self, k: int, stretches: list[Stretch]) -> list[Float[np.ndarray, "two _time muscle"]]:
+        """What a general network says, which knows some of the people."""
+        people = {s: i for i, s in enumerate(self.subjects_) if s in self.knows_[k]}
+        return self._predicted(self.networks_[k], people, stretches)
+
+    def _predicted(
+        self, network: MotionNet, people: dict[str, int], stretches: list[Stretch]
+    ) -> list[Float[np.ndarray, "two _time muscle"]]:
+        """Mean and scale at every sample of each stretch, in the unit of the targets; `people` as the network knows them."""
         rows = []  # (which stretch, features, the samples that are told, who)
         for i, s in enumerate(stretches):
-            who = self.subjects_.index(s.subject) if s.subject in known else NOBODY
+            who = people.get(s.subject, NOBODY)
             standardised = self._standardised(s)
             rows += [(i, standardised[read], told, who) for read, told in self._clocks(s.time.size)]
         rows.sort(key=lambda row: len(row[1]))  # so that those run together are of about one length
         found = [np.full((2, *s.targets.shape), np.nan) for s in stretches]
-        at_once = AT_ONCE if len(rows) > self._every else self._every
-        for first in range(0, len(rows), at_once):
+        first = 0
+        while first < len(rows):
+            # A few sizes, so that few programs are compiled, and no more at once than memory is there for.
+            few = AT_ONCE if len(rows) > self._every else self._every
+            fitting = max(1, MOST_AT_ONCE // padded_length(len(rows[min(first + few, len(rows)) - 1][1])))
+            at_once = min(few, 2 ** int(np.log2(fitting)))
             some = rows[first : first + at_once]
+            first += at_once
             n_time = padded_length(len(some[-1][1]))
             inputs = np.zeros((n_time, at_once, self.centre_.size), np.float32)
             present = np.zeros((n_time, at_once), dtype=bool)
-            people = np.full(at_once, NOBODY)
+            whom = np.full(at_once, NOBODY)
             for j, (_, values, _, who) in enumerate(some):
-                inputs[: len(values), j], present[: len(values), j], people[j] = values, True, who
-            both = np.stack(run_net(self.networks_[k], jnp.asarray(inputs), jnp.asarray(present), jnp.asarray(people)))
+                inputs[: len(values), j], present[: len(values), j], whom[j] = values, True, who
+            both = np.stack(run_net(network, jnp.asarray(inputs), jnp.asarray(present), jnp.asarray(whom)))
             for j, (i, _, told, _) in enumerate(some):
                 found[i][:, told[told >= 0]] = both[:, : told.size, j][:, told >= 0] * self.size_
         return found
+
+    # -- a new person --------------------------------------------------------------------------------------------------
+
+    def _candidates(self) -> dict[str, Candidate]:
+        return {
+            **super()._candidates(),
+            "embedding": lambda some: self._with_networks(some, everything=False),
+            "weights": lambda some: self._with_networks(some, everything=True),
+        }
+
+    def _fewer(self: Own) -> Own:
+        other = self._copy()
+        other.networks_, other.knows_ = self.networks_[:N_GUARD], self.knows_[:N_GUARD]
+        return other
+
+    def _with_networks(self: Own, stretches: Sequence[Stretch], *, everything: bool) -> Own:
+        other, who = self._copy(), stretches[0].subject
+        general = np.concatenate([self._estimate_stretch(s).mean for s in stretches])
+        measured = np.concatenate([s.targets for s in stretches])
+        gain = jnp.asarray(Personal.fit(general, measured, self.config.rate_hz).gain, jnp.float32)
+        sequences = self._sequences(stretches, [np.ones(s.time.size, dtype=bool) for s in stretches], [who])
+        keys = jax.random.split(jax.random.PRNGKey(self.config.seed), len(self.networks_))
+        other.own_networks_[who] = [
+            learn_person(net, sequences, gain, self._hyper(), self._n_window, everything, key)
+            for net, key in zip(self.networks_, keys)
+        ]
+        return other
+
+    def _copy(self: Own) -> Own:
+        other = super()._copy()
+        other.own_networks_ = dict(self.own_networks_)
+        return other
 
     # -- sizes and clocks ----------------------------------------------------------------------------------------------
 
@@ -229,23 +301,24 @@ class MotionNetwork(MotionEstimator):
 
     def _state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         arrays, values = super()._state()
-        networks = values.pop("networks_")
-        arrays |= {f"network{i}{name}": a for i, net in enumerate(networks) for name, a in tree_to_arrays(net).items()}
-        return arrays, {**values, "n_networks": len(networks)}
+        general, own = values.pop("networks_"), values.pop("own_networks_")
+        groups = [general, *own.values()]
+        for i, nets in enumerate(groups):
+            for k, net in enumerate(nets):
+                arrays |= {f"network{i}.{k}{name}": a for name, a in tree_to_arrays(net).items()}
+        return arrays, {**values, "n_networks": len(general), "own": list(own)}
 
     def _restore(self, arrays: dict[str, np.ndarray], values: dict[str, Any]) -> None:
-        networks = {name: a for name, a in arrays.items() if name.startswith("network")}
-        super()._restore(
-            {n: a for n, a in arrays.items() if n not in networks},
-            {k: v for k, v in values.items() if k != "n_networks"},
-        )
-        like = jax.eval_shape(self._network, jnp.zeros(2, jnp.uint32))
-        self.networks_ = [
-            arrays_to_tree(
-                {n.removeprefix(f"network{i}"): a for n, a in networks.items() if n.startswith(f"network{i}.")}, like
-            )
-            for i in range(values["n_networks"])
-        ]
+        weights = {name: a for name, a in arrays.items() if name.startswith("network")}
+        n_networks, own = values.pop("n_networks"), values.pop("own")
+        super()._restore({n: a for n, a in arrays.items() if n not in weights}, values)
+        groups = []
+        for i, n_subject in enumerate([len(self.subjects_), *[1] * len(own)]):
+            like = jax.eval_shape(lambda key, n=n_subject: self._network(key, n), jnp.zeros(2, jnp.uint32))
+            heads = [f"network{i}.{k}" for k in range(n_networks)]
+            found = [{n.removeprefix(h): a for n, a in weights.items() if n.startswith(f"{h}.")} for h in heads]
+            groups.append([arrays_to_tree(f, like) for f in found])
+        self.networks_, self.own_networks_ = groups[0], dict(zip(own, groups[1:]))
 
     def context(self) -> Context:
         return Context(left=np.inf, right=np.inf)
@@ -258,12 +331,15 @@ class MotionNetwork(MotionEstimator):
     def methods_text(self) -> str:
         c = self.config
         n_steps = getattr(self, "n_steps_", c.n_steps) or "a preset number of"
+        delays = getattr(self, "delay_s_", np.array([]))
+        early = "".join(f" {m} {1e3 * d:.0f} ms," for m, d in zip(getattr(self, "muscles_", []), delays))
+        told = f" EMG came before the movement that goes with it by:{early[:-1]}." if early else ""
         return (
             f"Features of the movement were mapped to the envelopes of all muscles together by {self._described()} at "
             f"{1 / c.step_s:g} Hz, with an embedding and a gain of each muscle for each person (windows of {c.window_s:g} s, "
             f"{n_steps} steps of training). The estimate is the mean of {c.n_folds} networks, each learned without one fold of "
             f"the training data, whose errors on it scale the {c.interval_level:.0%} interval, apart for known and for new "
-            "people."
+            f"people.{told}"
         )
 
 
