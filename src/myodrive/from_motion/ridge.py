@@ -111,7 +111,7 @@ class RidgeFIR(MotionEstimator):
         if self.config.choose_on == "group":
             return stretches
         by_movement = self.config.choose_on == "movement"
-        return [dataclasses.replace(s, group=s.movement if by_movement else str(i)) for i, s in enumerate(stretches)]
+        return [dataclasses.replace(s, group=s.movement if by_movement else s.trial) for s in stretches]
 
     def _choose(self, search: RidgeSearch) -> Tried:
         """The best reach with positions and velocities; at it, less or more derivatives for as long as that helps."""
