@@ -205,7 +205,9 @@ def _gap_free_parts(
     time: Float[np.ndarray, " time"], columns: Float[np.ndarray, "time column"]
 ) -> Iterator[tuple[Int[np.ndarray, " alike"], slice]]:
     """Columns that lack the same samples, with each stretch in which they have all."""
-    patterns, kind = np.unique(np.isfinite(columns), axis=1, return_inverse=True)
+    known = np.isfinite(columns)
+    same = (known == known[:, :1]).all()  # nearly always, and looked up at once
+    patterns, kind = (known[:, :1], np.zeros(known.shape[1])) if same else np.unique(known, axis=1, return_inverse=True)
     for k, pattern in enumerate(patterns.T):
         alike = np.flatnonzero(kind.ravel() == k)
         for run in gap_free_runs(time, pattern):
