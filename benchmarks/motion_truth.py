@@ -22,25 +22,29 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from rich.console import Console
 
 from myodrive.cli import method_settings
 from myodrive.evaluation.machine import describe_machine
-from myodrive.evaluation.motion.comparison import compare_methods
+from myodrive.evaluation.motion.comparison import compare_methods, make_model
 from myodrive.evaluation.motion.experiments import MotionFindings
 from myodrive.evaluation.motion.plans import PLANS, NewPerson, Plan, UnseenMovement
 from myodrive.evaluation.motion.result import MotionScores, in_words
+from myodrive.evaluation.motion.scoring import auroc
 from myodrive.evaluation.truth_result import without_nan
-from myodrive.recording import Study
+from myodrive.recording import Recording, Study
 from myodrive.reporting.motion_page import write_motion_findings
 from myodrive.safe_write import safe_write_text
 from myodrive.truth.arm import simulate_arm
 
 PARTS = ("repetition", "movement", "person", "inputs", "segmentation", "diversity")
+DEFAULT = ("repetition", "movement", "person", "range")
 MAIN = "lstm"
 UP = {"up": "y"}  # of the scenario's markers
 
@@ -60,7 +64,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--parts", nargs="+", default=["repetition", "movement", "person"], choices=PARTS)
+    parser.add_argument("--parts", nargs="+", default=list(DEFAULT), choices=(*PARTS, "range"))
     parser.add_argument("--methods", nargs="+", default=["mean-curve", "ridge-fir", "tcn", "lstm"])
     parser.add_argument("--people", type=int, default=15, help="new ones")
     parser.add_argument("--workers", type=int, default=1, help="processes that simulate")
@@ -75,7 +79,7 @@ def main() -> None:
     study = Study([r for r in study if r.subject not in new[args.people :]], study.name)
     print(f"{len(study)} recordings of {len(study.subjects)} people, {time.time() - started:.0f} s")
     found: dict[str, MotionScores] = {}
-    for part in args.parts:
+    for part in [part for part in args.parts if part != "range"]:
         plan, started = plan_of(part, study), time.time()
         found[part] = compare_methods(
             plan.study, plan.fits, args.methods, settings, spans=plan.spans, folder=args.folder, progress=tell
@@ -90,6 +94,8 @@ def main() -> None:
             print(f"report: {write_motion_findings(findings, args.folder / f'report-{part}')}")
             print("\n".join(findings.verdict))
     asked = goals(found)
+    if "range" in args.parts:
+        asked = pd.concat([asked, out_of_range(study, args, settings)], ignore_index=True).fillna("")
     print(asked.to_string(index=False))
     if args.json:
         content = {part: scores.content() for part, scores in found.items()}
@@ -154,6 +160,28 @@ def goals(found: dict[str, MotionScores]) -> pd.DataFrame:
             for row in scores.between_methods(MAIN).to_dict(orient="records"):
                 print(f"{part}, {row['condition']}: R² of {row['method']} minus {MAIN}: {in_words(row)}")
     return pd.DataFrame(rows).fillna("")
+
+
+def out_of_range(study: Study, args: argparse.Namespace, settings: dict[str, Any]) -> pd.DataFrame:
+    """AUROC of the mean novelty of a trial: held-out repetitions against the same trials faster or wider.
+
+    Novelty is of the features alone, so it is the same for every method that reads the same.
+    """
+    plan = plan_of("repetition", study)
+    (fit,) = plan.fits
+    held = [plan.study[i] for i in fit.tests[0].recordings]
+    tested = {r.repetition for r in held}
+    model = make_model("mean-curve", settings, fit).fit(Study([plan.study[i] for i in fit.train]))
+
+    def novelty(trials: Iterable[Recording]) -> np.ndarray:
+        return np.array([float(model.novelty(r).mean()) for r in trials])
+
+    inside, rows = novelty(held), []
+    for name, changed in (("twice the speed", {"speed": 2.0}), ("1.4 times as wide", {"reach": 1.4})):
+        other = simulate_arm(args.seed, n_new=0, cache=args.folder, n_workers=args.workers, **changed)
+        value = auroc(inside, novelty(r for r in other if r.repetition in tested))
+        rows.append({"figure": f"AUROC, {name}", "wanted": "≥ .9", MAIN: f"{value:.3f}", "met": value >= 0.9})
+    return pd.DataFrame(rows)
 
 
 def tell(what: str, done: int, total: int) -> None:

@@ -222,7 +222,7 @@ def test_a_second_run_computes_nothing_and_finds_the_same(tmp_path: Path, monkey
         raise AssertionError("this was computed before")
 
     monkeypatch.setattr(MeanCurve, "fit", refuse)
-    monkeypatch.setattr(MeanCurve, "estimate", refuse)
+    monkeypatch.setattr(MeanCurve, "_estimate_stretch", refuse)
     pd.testing.assert_frame_equal(compare_methods(study, two_fits(study), PLAIN[:1], folder=tmp_path).rows, first.rows)
     with pytest.raises(AssertionError, match="computed before"):  # other data are not taken for the same
         other = moving_people(2, 3, 3, seed=1501)
@@ -233,7 +233,7 @@ def test_a_stopped_run_keeps_what_is_done_and_learns_nothing_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = moving_people(2, 3, 3)
-    fit, estimate = MeanCurve.fit, MeanCurve.estimate
+    fit, estimate = MeanCurve.fit, MeanCurve._estimate_stretch
     learned = []
     monkeypatch.setattr(MeanCurve, "fit", lambda self, data: learned.append(len(data)) or fit(self, data))
 
@@ -242,10 +242,10 @@ def test_a_stopped_run_keeps_what_is_done_and_learns_nothing_twice(
             raise KeyboardInterrupt
         return estimate(self, data)
 
-    monkeypatch.setattr(MeanCurve, "estimate", stop)
+    monkeypatch.setattr(MeanCurve, "_estimate_stretch", stop)
     with pytest.raises(KeyboardInterrupt):
         compare_methods(study, two_fits(study), PLAIN[:1], folder=tmp_path)
-    monkeypatch.setattr(MeanCurve, "estimate", estimate)
+    monkeypatch.setattr(MeanCurve, "_estimate_stretch", estimate)
     found = compare_methods(study, two_fits(study), PLAIN[:1], folder=tmp_path)
     assert len(learned) == 2 and len(found.conditions) == 2
 

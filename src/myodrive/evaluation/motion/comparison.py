@@ -12,7 +12,6 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from myodrive.activation import Activation
 from myodrive.errors import MyodriveError, OptionError
 from myodrive.estimator import estimators, versions
 from myodrive.evaluation.metrics import MonotoneCalibration
@@ -158,7 +157,6 @@ class _Bench:
         self.against = "the true activation" if self.known else "measured envelopes"
         self.hashes: dict[int, str] = {}
         self.features: dict[int, Recording] = {}
-        self.made_with = ""
         self.truths: dict[tuple[int, float], Values] = {}
         self.fitted: dict[str, tuple[tuple[str, tuple[int, ...]], _Fitted]] = {}  # of each method the last one
 
@@ -184,7 +182,7 @@ class _Bench:
         asked = key, measure
         if blank.method in self.fitted and self.fitted[blank.method][0] == asked:
             return self.fitted[blank.method][1]
-        self._read_with(blank)
+        self.reader = blank
         place = self._file(f"model-{key}")
         model = _loaded(blank, place)
         if model is None:
@@ -213,7 +211,7 @@ class _Bench:
 
     def _test(self, fit: Fit, test: Test, fitted: _Fitted) -> dict[str, Any]:
         model = fitted.model
-        self._read_with(model)
+        self.reader = model
         if test.adapt:
             model = model.adapt(Study([self._recording(i) for i in test.adapt]), seconds=test.seconds)
         people = {self.study[i].subject for i in test.recordings}
@@ -241,17 +239,15 @@ class _Bench:
         return {"rows": rows, "traces": [dataclasses.asdict(t) for t in traces]}
 
     def _said(self, model: MotionEstimator, indices: Sequence[int], pieces: bool) -> dict[int, Said]:
-        whole = [self._recording(i) for i in indices]
         if not pieces:
-            return {i: _said(a) for i, a in zip(indices, model.estimate(Study(whole)))}
+            return {i: _said(model, self._recording(i)) for i in indices}
         found = {}
-        for i, recording in zip(indices, whole):
-            clock = model._clock(recording)
+        for i in indices:
+            clock = model._clock(self._recording(i))
             joined = np.full((3, clock.size, len(model.muscles_)), np.nan)
-            for piece in _pieces(recording, self._spans(i)):
-                activation = model.estimate(piece)
-                said = _said(activation)
-                place = np.searchsorted(clock, activation.activation.time.values - 1e-6)
+            for piece in _pieces(self._recording(i), self._spans(i)):
+                said = _said(model, piece)
+                place = np.searchsorted(clock, model._clock(piece) - 1e-6)
                 joined[:, place] = said.mean, said.lower, said.upper
             found[i] = Said(*joined)
         return found
@@ -295,16 +291,9 @@ class _Bench:
 
     # -- recordings
 
-    def _read_with(self, model: MotionEstimator) -> None:
-        """From now on recordings have the features that this model reads."""
-        made_with = model.config.motion.model_dump_json()
-        if made_with != self.made_with:
-            self.features, self.made_with = {}, made_with
-        self.reader = model
-
     def _recording(self, i: int) -> Recording:
-        if i not in self.features:
-            self.features[i] = self.reader._with_inputs(self.study[i])
+        """With the features that the model reads which is at work: computed once as long as the next one reads the same."""
+        self.features[i] = self.reader._with_inputs(self.features.get(i, self.study[i]))
         return self.features[i]
 
     def _spans(self, i: int) -> Sequence[tuple[float, float]]:
@@ -342,9 +331,16 @@ class _Fitted:
     yardstick: Yardstick
 
 
-def _said(activation: Activation) -> Said:
-    d = activation.dataset
-    return Said(d["activation"].values, d["lower"].values, d["upper"].values)
+def _said(model: MotionEstimator, recording: Recording) -> Said:
+    """As `estimate`, without all that surrounds the numbers: there are thousands of short recordings."""
+    clock, stretches = model._inputs(recording)
+    values = np.full((3, clock.size, len(model.muscles_)), np.nan)
+    for place, stretch in stretches:
+        found = model._of_person(stretch, model._estimate_stretch(stretch))
+        values[0, place] = found.mean
+        if found.lower is not None and found.upper is not None:
+            values[1:, place] = found.lower, found.upper
+    return Said(*values)
 
 
 def _pieces(recording: Recording, spans: Sequence[tuple[float, float]]) -> list[Recording]:
