@@ -46,7 +46,10 @@ from myodrive.truth.arm import simulate_arm
 PARTS = ("repetition", "movement", "person", "inputs", "segmentation", "diversity")
 DEFAULT = ("repetition", "movement", "person", "range")
 MAIN = "lstm"
-UP = {"up": "y"}  # of the scenario's markers
+ARM = {  # of the scenario: which way is up, and that EMG is a share of the maximum contraction
+    "motion": {"up": "y"},
+    "conditioning": {"relative_to": "mvc"},
+}
 
 
 def plan_of(part: str, study: Study) -> Plan:
@@ -72,7 +75,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     settings = method_settings(args.set)
-    settings["motion"] = {**UP, **settings.get("motion", {})}
+    settings |= {name: {**options, **settings.get(name, {})} for name, options in ARM.items()}
     started = time.time()
     study = simulate_arm(args.seed, cache=args.folder, n_workers=args.workers)
     new = [who for who in study.subjects if who.startswith("new")]

@@ -42,7 +42,10 @@ def write_demo_study(path: Path) -> Path:
 
 # A network that learns within seconds: it shows what a run looks like, not how good an estimate from movement can be.
 DEMO_TRAINING: dict[str, Any] = {
-    "settings": {"lstm": {"n_unit": 16, "n_folds": 2, "n_steps": 80}},
+    "settings": {
+        "lstm": {"n_unit": 16, "n_folds": 2, "n_steps": 80},
+        "conditioning": {"relative_to": "mvc"},  # the EMG of simulated arms is a share of the maximum contraction
+    },
     "n_folds": 2,
 }
 DEMO_MOVEMENTS = ("shoulder flexion", "elbow flexion", "reaching forward", "drinking")

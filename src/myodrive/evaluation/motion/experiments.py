@@ -39,7 +39,11 @@ QUICK_ARM: Options = {
 }
 # A network that learns within seconds: it shows what a run looks like, not how good a network can be.
 QUICK_NETWORK: Options = {"n_unit": 16, "n_folds": 2, "n_steps": 80}
-ON_ARM: Mapping[str, Options] = {"lstm": QUICK_NETWORK, "motion": {"up": "y"}}
+ON_ARM: Mapping[str, Options] = {
+    "lstm": QUICK_NETWORK,
+    "motion": {"up": "y"},
+    "conditioning": {"relative_to": "mvc"},  # its EMG is a share of the maximum contraction
+}
 
 
 @dataclasses.dataclass(frozen=True)
