@@ -218,16 +218,20 @@ def show(scores: pd.DataFrame) -> None:
             wide = own.pivot(index="subject", columns="method", values=measure)
             wide = wide.loc[list(dict.fromkeys(own["subject"])), list(dict.fromkeys(own["method"]))]
             print(f"\n{condition}: {measure}\n{wide.round(3).to_string()}\nmedian {wide.median().round(3).to_dict()}")
-            for reference in [m for m in ("mean-curve", "ridge-fir") if m in wide and len(wide.columns) > 1]:
-                known = wide.dropna(axis=1, how="all")
-                if reference not in known or len(known.columns) < 2:
-                    continue
-                for row in compare_subjects(known, reference).to_dict(orient="records"):
-                    above = sum(d > 0 for d in row["differences"].values())
-                    print(
-                        f"  {row['method']} − {reference}: {row['mean_difference']:+.3f} "
-                        f"[{row['lower']:+.3f}, {row['upper']:+.3f}], above in {above} of {row['n']}"
-                    )
+            show_differences(wide.dropna(axis=1, how="all"))
+
+
+def show_differences(wide: pd.DataFrame) -> None:
+    """Every other method against the mean curve, and every network against the ridge, paired over people."""
+    for reference, columns in (("mean-curve", list(wide)), ("ridge-fir", [c for c in wide if c != "mean-curve"])):
+        if reference not in columns or len(columns) < 2:
+            continue
+        for row in compare_subjects(wide[columns], reference).to_dict(orient="records"):
+            above = sum(d > 0 for d in row["differences"].values())
+            print(
+                f"  {row['method']} − {reference}: {row['mean_difference']:+.3f} "
+                f"[{row['lower']:+.3f}, {row['upper']:+.3f}], above in {above} of {row['n']}"
+            )
 
 
 def main() -> None:
