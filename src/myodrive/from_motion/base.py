@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 import xarray as xr
 
-from myodrive.conditioning.features import MotionOptions, motion_features, position_features
+from myodrive.conditioning.features import DEGREES, MotionOptions, motion_features, position_features
 from myodrive.errors import SignalError
 from myodrive.estimator import Estimate
 from myodrive.from_motion.adaptation import Personal, Tried, first_seconds_of_emg, parts_in_turn, simplest_good
@@ -41,6 +41,7 @@ class MotionEstimator(PairedEstimator):
     config: MotionConfig
     signals: ClassVar[tuple[str, ...]] = (MOTION,)
     rates_: list[float]  # the lowest and the highest rate of the motion in training
+    units_: dict[str, str]  # of the joints in training, where there are any
     people_: dict[str, dict[str, list[float]]]  # those adapted to: the fields of `Personal`, for each muscle
     adapted_: dict[str, str]  # what was adapted for each of them
 
@@ -48,6 +49,7 @@ class MotionEstimator(PairedEstimator):
         study = self._all_inputs(as_study(data))
         rates = [sampling_rate(recording[MOTION]) for recording in study]
         self.rates_ = [min(rates), max(rates)]
+        self.units_ = joint_units(study[0])
         self.people_, self.adapted_ = {}, {}
         super().fit(study, mvc)
         stretches = [dataclasses.replace(s, trial=str(i)) for i, r in enumerate(study) for _, s in self._inputs(r)[1]]
@@ -156,6 +158,14 @@ class MotionEstimator(PairedEstimator):
 
     def _check_channels(self, recording: Recording) -> None:
         super()._check_channels(recording)
+        for joint, unit in joint_units(recording).items():
+            known = self.units_.get(joint, unit)
+            if (unit in DEGREES) != (known in DEGREES):
+                raise SignalError(
+                    f"the joint '{joint}' is in '{unit}', and that of the training in '{known}'.",
+                    where=recording.label,
+                    remedy="Give the unit of the file with units=….",
+                )
         rate, (low, high) = sampling_rate(recording[MOTION]), self.rates_
         if not low / RATE_FACTOR <= rate <= high * RATE_FACTOR:
             known = f"{low:g} Hz" if low == high else f"{low:g} to {high:g} Hz"
@@ -247,3 +257,14 @@ class MotionEstimator(PairedEstimator):
         measured = np.concatenate([s.targets for s in stretches])
         other._set_personal(who, Personal.fit(general, measured, self.config.rate_hz, with_offset=with_offset))
         return other
+
+
+def joint_units(recording: Recording) -> dict[str, str]:
+    """The unit of each joint of the angles."""
+    if "angles" not in recording:
+        return {}
+    angles = recording["angles"]
+    units = (
+        angles["unit"].values if "unit" in angles.coords else [angles.attrs.get("units", "")] * angles.sizes["joint"]
+    )
+    return dict(zip(map(str, angles["joint"].values), map(str, units)))
