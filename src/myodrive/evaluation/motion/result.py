@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 DIGITS = {"mse": 5}
 ROUNDING = 1e-9
+MOST_POINTS = 200  # of a curve
 TRIAL = ["subject", "movement", "repetition"]
 HEADS = {
     "r2": "R²",
@@ -44,13 +45,14 @@ class Trace:
     def make(
         cls, about: Sequence[str], trial: str, clock: np.ndarray, muscles: Sequence[str], truth: Values, said: Said
     ) -> Trace:
-        """`about` starts with condition, fold and method."""
+        """`about` starts with condition, fold and method. Of a long trial not every sample: it is looked at."""
+        some = slice(None, None, clock.size // MOST_POINTS + 1)
         curves = {}
         for k, muscle in enumerate(muscles):
             own = {"truth": truth, "estimate": said.mean, "lower": said.lower, "upper": said.upper}
-            curves[muscle] = {name: _rounded(values[:, k]) for name, values in own.items()}
+            curves[muscle] = {name: _rounded(values[some, k]) for name, values in own.items()}
         condition, fold, method = about[:3]
-        return cls(condition, fold, method, trial, np.round(clock, 3).tolist(), curves)
+        return cls(condition, fold, method, trial, np.round(clock[some], 3).tolist(), curves)
 
 
 @dataclasses.dataclass(frozen=True)
