@@ -310,12 +310,14 @@ class STDRNet(Correction):
         c = self.config
         n_steps = getattr(self, "n_steps_", c.n_steps) or "a preset number of"
         past = ", mixed with each muscle's own activity at one gain, offset and lag" if c.skip else ""
+        paced = getattr(self, "pace_", np.zeros(2))[1] > 0
         return (
-            f"{' and '.join(self.signals)}, with the cadence of the trial, were mapped to the envelopes of all muscles together "
-            f"by a sequence-to-sequence network with additive attention within ±{1e3 * c.reach_s:g} ms (after Teramae et al. "
-            f"2025 and Bahdanau et al. 2015; {c.n_unit} units, windows of {c.window_s:g} s, {n_steps} steps of "
-            f"training){past}. The estimate is the mean of "
-            f"{c.n_folds} networks, each learned without one fold of the training data, whose errors on it scale the "
+            f"{' and '.join(self.signals)}{', with the cadence of the trial,' if paced else ''} were mapped to the "
+            f"envelopes of all muscles together by a sequence-to-sequence network with additive attention within "
+            f"±{1e3 * c.reach_s:g} ms (after Teramae et al. 2025 and Bahdanau et al. 2015; {c.n_unit} units, windows of "
+            f"{c.window_s:g} s, {n_steps} steps of training){past}. The estimate is the mean of {c.n_folds} networks, each "
+            f"learned without one fold of the training data, whose errors on it "
+            f"{'correct what comes late at a cadence and ' if paced else ''}scale the "
             f"{c.interval_level:.0%} interval."
         )
 
