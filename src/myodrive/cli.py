@@ -343,10 +343,6 @@ def train(
     method: Annotated[
         str, typer.Option("--method", "-m", help="lstm, tcn, transformer, ridge-fir or mean-curve.")
     ] = "lstm",
-    torque_bound: Annotated[
-        float | None,
-        typer.Option("--torque-bound", help="Also the nearest activity with torque errors under this share: 0.1."),
-    ] = None,
     folds: Annotated[
         int, typer.Option(help="To which movements and people are dealt for the scores; 0 for none, which is faster.")
     ] = 3,
