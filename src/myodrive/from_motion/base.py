@@ -9,6 +9,7 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import xarray as xr
+from jaxtyping import Float
 
 from myodrive.conditioning.features import DEGREES, MotionOptions, motion_features, position_features
 from myodrive.errors import SignalError
@@ -52,7 +53,11 @@ class MotionEstimator(PairedEstimator):
         self.units_ = joint_units(study[0])
         self.people_, self.adapted_ = {}, {}
         super().fit(study, mvc)
-        stretches = [dataclasses.replace(s, trial=str(i)) for i, r in enumerate(study) for _, s in self._inputs(r)[1]]
+        stretches = [
+            dataclasses.replace(s, trial=str(i), inputs=self._slow(s))
+            for i, r in enumerate(study)
+            for _, s in self._inputs(r)[1]
+        ]
         self.novelty_ = Novelty.fit(stretches, self.config.rate_hz)
         return self
 
@@ -73,7 +78,7 @@ class MotionEstimator(PairedEstimator):
         clock, stretches = self._inputs(self._with_inputs(recording))
         distance = np.full(clock.size, np.nan)
         for place, stretch in stretches:
-            distance[place] = self.novelty_.of(stretch.inputs, self.config.rate_hz)
+            distance[place] = self.novelty_.of(self._slow(stretch), self.config.rate_hz)
         return xr.DataArray(
             distance, dims="time", coords={"time": ("time", clock, {"units": "s"})}, attrs={"units": "1"}
         )
@@ -121,6 +126,11 @@ class MotionEstimator(PairedEstimator):
         return best
 
     # -- what a network does besides ---------------------------------------------------------------------------------
+
+    def _slow(self, stretch: Stretch) -> Float[np.ndarray, "time feature"]:
+        """Positions and velocities, which come before accelerations."""
+        n_order = self.config.motion.derivatives + 1
+        return stretch.inputs[:, : stretch.inputs.shape[1] * min(n_order, 2) // n_order]
 
     @property
     def _as_measured(self) -> bool:
@@ -188,7 +198,7 @@ class MotionEstimator(PairedEstimator):
 
     def _about(self, recording: Recording, stretches: list[Stretch]) -> list[str]:
         notes = []
-        far = np.concatenate([self.novelty_.of(s.inputs, self.config.rate_hz) for s in stretches]) > 1
+        far = np.concatenate([self.novelty_.of(self._slow(s), self.config.rate_hz) for s in stretches]) > 1
         if far.mean() > MUCH:
             notes.append(f"{far.mean():.0%} of the movement is outside of what was trained on: see novelty(…).")
         if recording.subject not in self.normalisations_:

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
-from scipy.ndimage import uniform_filter1d
+from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
 from myodrive.paired import Stretch
 
 N_EXAMPLE = 4000  # samples of the training that are kept
-WINDOW_S = 0.5  # over which distances are averaged: one odd sample is no other movement
+SMOOTH_S = 0.2  # over which distances are averaged: one odd sample is no other movement
+AROUND_S = 2.0  # whose farthest sample counts: a movement is as odd as its oddest part
 LIMIT = 0.99  # share of what was held out that lies inside
 HELD = 5  # every fifth trial is held out to know what distances are usual
 
@@ -21,9 +22,10 @@ HELD = 5  # every fifth trial is held out to know what distances are usual
 class Novelty:
     """Examples of the training's features, and the distance from them below which 99 % of held-out trials lie.
 
-    Features are positions, velocities and accelerations in standard deviations of the training, so that the same posture
-    at twice the speed is far away. Held out are every fifth trial and, where there are at least three people, one person:
-    neither another repetition nor another person is a movement of another kind.
+    Features are positions and velocities in standard deviations of the training, so that the same posture at twice the
+    speed is far away; accelerations tell no more of speed and hide the posture. Held out are every fifth trial and, where
+    there are at least three people, one person: neither another repetition nor another person is a movement of another
+    kind.
     """
 
     examples: Float[np.ndarray, "example feature"]
@@ -61,7 +63,8 @@ class Novelty:
             some = z[first : first + 512]
             squared = (some**2).sum(axis=1)[:, None] + (known**2).sum(axis=1) - 2 * some @ known.T
             nearest[first : first + 512] = np.sqrt(np.maximum(squared.min(axis=1), 0.0))
-        return uniform_filter1d(nearest, max(1, round(WINDOW_S * rate_hz)), mode="nearest") / self.usual
+        smooth = uniform_filter1d(nearest, max(1, round(SMOOTH_S * rate_hz)), mode="nearest")
+        return maximum_filter1d(smooth, max(1, round(AROUND_S * rate_hz)), mode="nearest") / self.usual
 
 
 def _examples(stretches: Sequence[Stretch]) -> Float[np.ndarray, "example feature"]:
