@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,7 @@ from myodrive.estimator import Context, Estimate
 from myodrive.from_motion.adaptation import Personal
 from myodrive.from_motion.base import Candidate, MotionConfig, MotionEstimator
 from myodrive.from_motion.delay import electromechanical_delay
+from myodrive.from_motion.measurement_noise import noise_share
 from myodrive.from_motion.personal import learn_person
 from myodrive.from_motion.training import NOBODY, Hyper, MotionNet, MotionTask, Sequences, run_net
 from myodrive.learning.checkpoint import arrays_to_tree, tree_to_arrays
@@ -22,7 +23,7 @@ from myodrive.learning.loop import LoopOptions, State, train
 from myodrive.paired import Hidden, Stretch, make_folds
 
 Own = TypeVar("Own", bound="MotionNetwork")
-STEPS_PER_ROOT_S, STEPS = 25.0, (300, 1500)
+STEPS_PER_ROOT_S, STEPS = 45.0, (300, 2500)
 FARTHEST = 4.0  # standard deviations of the training features; what lies beyond is held there
 AT_ONCE = 64  # sequences that are estimated together
 MOST_AT_ONCE = 2**16  # and steps of all of them
@@ -38,19 +39,21 @@ class NetworkConfig(MotionConfig):
     step_s: float = Field(default=0.02, gt=0)  # of the network: an envelope at 6 Hz has nothing between
     window_s: float = Field(default=2.5, gt=0)  # of training; the longest trial where that is shorter
     n_folds: int = Field(default=5, ge=2)  # networks, each learned without one fold
-    # Of training for each network; never fewer, so nothing is held out to stop by. Without one 25 times the root of the
-    # training trials' duration in seconds, but between 300 and 1500.
+    # Of training for each network; never fewer, so nothing is held out to stop by. Without one 45 times the root of the
+    # training trials' duration in seconds, but between 300 and 2500.
     n_steps: int | None = Field(default=None, gt=0)
     batch_size: int = Field(default=32, gt=0)  # windows
     learning_rate: float = Field(default=5e-3, gt=0)
     weight_decay: float = Field(default=1e-5, ge=0)
     person_decay: float = Field(default=1e-3, ge=0)  # of what differs between people
-    noise: float = Field(default=0.1, ge=0)  # standard deviation of what is added to the standardised features
+    noise: float = Field(default=0.05, ge=0)  # standard deviation of what is added to the standardised features
     dropout: float = Field(default=0.1, ge=0, lt=1)
     n_embed: int = Field(default=4, ge=0)  # numbers that tell one person from another
     nobody: float = Field(default=0.3, ge=0, le=1)  # share of the training in which it is not said who moves
     peak_weight: float = Field(default=0.0, ge=0)  # how much more an error counts where the muscle is active
     interval_level: float = Field(default=0.9, gt=0, lt=1)
+    # What the interval is to hold: the activity, or the measured envelope with its noise (see `noise_share`).
+    interval_of: Literal["activity", "measured"] = "activity"
     seed: int = 0
 
 
@@ -60,7 +63,8 @@ class MotionNetwork(MotionEstimator):
     One network is learned without each fold of the training data: some repetitions of everybody, and all of some people
     where there are at least three. The estimate is the mean of the networks that know the person, or of all for somebody
     new. What each says of its own fold scales the interval such that it holds the stated share of those samples, once for
-    new repetitions of known people and once for new people.
+    new repetitions of known people and once for new people; by default without the sampling noise of the measured
+    envelopes, so that it is an interval of the activity.
     """
 
     Config = NetworkConfig
@@ -107,7 +111,7 @@ class MotionNetwork(MotionEstimator):
         self.networks_: list[MotionNet] = []
         self.knows_ = []
         self.own_networks_: dict[str, list[MotionNet]] = {}
-        ratios: tuple[list, list] = ([], [])
+        errors: tuple[list, list] = ([], [])  # in units of the predicted scale
         for k, (fold, key) in enumerate(zip(folds, keys)):
             taught = {s.subject for s, t in zip(stretches, fold.train) if np.isfinite(s.targets[t]).any()}
             self.knows_.append([s for s in self.subjects_ if s in taught])
@@ -115,16 +119,19 @@ class MotionNetwork(MotionEstimator):
             tested = [(s, t) for s, t in zip(stretches, fold.test) if t.any()]
             for (s, test), (mean, scale) in zip(tested, self._of_network(k, [s for s, _ in tested])):
                 kind = KNOWN if s.subject in taught else NEW
-                ratios[kind].append((np.abs(s.targets - mean) / scale)[test])
-        self._calibrate(ratios)
+                errors[kind].append(((s.targets - mean) / scale)[test])
+        self._calibrate(errors)
 
-    def _calibrate(self, ratios: tuple[list, list]) -> None:
+    def _calibrate(self, errors: tuple[list, list]) -> None:
         """Without held-out people those of the training stand for new ones, and the other way round."""
-        n_muscle = self.size_.size
-        both = [np.concatenate(r) if r else np.full((1, n_muscle), np.nan) for r in ratios]
-        factors = np.stack([calibrated(r, self.config.interval_level) for r in both])
+        factors = np.full((2, self.size_.size), np.nan)
+        for kind, own in enumerate(errors):
+            if own:
+                factors[kind] = calibrated(np.abs(np.concatenate(own)), self.config.interval_level)
+                if self.config.interval_of == "activity":
+                    factors[kind] *= np.sqrt(1 - noise_share(own, self.config.rate_hz, self.config.cutoff_hz))
         self.conformal_ = np.where(np.isfinite(factors), factors, factors[::-1])
-        self.new_people_ = bool(ratios[NEW])
+        self.new_people_ = bool(errors[NEW])
 
     def _learned(self, stretches: list[Stretch], fold: Hidden, key: jax.Array) -> MotionNet:
         key_start, key_train = jax.random.split(key)
@@ -332,14 +339,16 @@ class MotionNetwork(MotionEstimator):
         c = self.config
         n_steps = getattr(self, "n_steps_", c.n_steps) or "a preset number of"
         delays = getattr(self, "delay_s_", np.array([]))
+        less = "activity (the envelope's own sampling noise, read from the errors' spectrum, is taken out)"
+        held = less if c.interval_of == "activity" else "measured envelope"
         early = "".join(f" {m} {1e3 * d:.0f} ms," for m, d in zip(getattr(self, "muscles_", []), delays))
         told = f" EMG came before the movement that goes with it by:{early[:-1]}." if early else ""
         return (
             f"Features of the movement were mapped to the envelopes of all muscles together by {self._described()} at "
             f"{1 / c.step_s:g} Hz, with an embedding and a gain of each muscle for each person (windows of {c.window_s:g} s, "
             f"{n_steps} steps of training). The estimate is the mean of {c.n_folds} networks, each learned without one fold of "
-            f"the training data, whose errors on it scale the {c.interval_level:.0%} interval, apart for known and for new "
-            f"people.{told}"
+            f"the training data, whose errors on it scale the {c.interval_level:.0%} interval of the {held}, apart for known "
+            f"and for new people.{told}"
         )
 
 
