@@ -124,3 +124,21 @@ def test_a_saved_model_estimates_the_same(model: MeanCurve | RidgeFIR, tmp_path:
     loaded = type(model).load(model.save(tmp_path / "model"))
     for data in (trial("A"), trial("C", "throwing")):
         assert np.array_equal(model.estimate(data).activation.values, loaded.estimate(data).activation.values)
+
+
+def test_a_feature_that_stood_still_in_training_tells_nothing_later() -> None:
+    """Its smoothed values and derivatives vary by rounding errors; taken for a unit of spread they would be everything."""
+
+    def with_wrist(recording: Recording, angle: np.ndarray) -> Recording:
+        elbow = recording["angles"].values[:, 0]
+        values = np.stack([elbow, angle[: elbow.size]], axis=1)
+        joints = {"joint": ["elbow", "wrist"]}
+        return recording.with_signal(
+            "angles", make_signal(values, ("time", "joint"), joints, units="deg", rate_hz=RATE)
+        )
+
+    still, moving = np.full(200, 0.1), np.linspace(0, 30, 200)
+    model = RidgeFIR(reaches_s=(0.12,)).fit(Study([with_wrist(r, still) for r in study()]))
+    new = trial("A", "flexion", 9)
+    told = [model.estimate(with_wrist(new, angle)).activation.values for angle in (still, moving)]
+    assert np.allclose(*told, atol=1e-9)

@@ -17,6 +17,7 @@ from myodrive.paired import Stretch, make_folds
 
 PENALTIES = tuple(10.0 ** np.arange(-4.0, 2.6, 0.5))  # of standardised features, per sample
 N_FOLDS = 5  # in which everything is chosen
+LEAST_SPREAD = 1e-9  # of a feature that varies at all: derivatives of a constant are rounding errors
 
 
 class RidgeFIRConfig(MotionConfig):
@@ -58,7 +59,7 @@ class RidgeFIR(MotionEstimator):
     def _fit_stretches(self, stretches: list[Stretch]) -> None:
         inputs = np.concatenate([s.inputs for s in stretches])
         centre, spread = inputs.mean(axis=0), inputs.std(axis=0)
-        spread = np.where(spread > 0, spread, 1.0)
+        spread = np.where(spread > LEAST_SPREAD, spread, np.inf)
         folds = make_folds(self._grouped(stretches), N_FOLDS)
         trials = []
         for i, s in enumerate(stretches):
