@@ -35,10 +35,10 @@ from .from_simulation.model_muscles import fit_model_muscles as fit_model_muscle
 from .from_simulation.mujoco_simulate import simulate_with_mujoco as simulate_with_mujoco
 from .from_simulation.muscle_paths import MusclePaths as MusclePaths
 from .from_simulation.muscle_problem import MuscleProblem as MuscleProblem
+from .from_simulation.muscle_signals import muscle_problem as muscle_problem
 from .from_simulation.path_fitting import fit_muscle_paths as fit_muscle_paths
 from .from_simulation.plug_in_gait import from_plug_in_gait as from_plug_in_gait
 from .from_simulation.refinement import Refinement as Refinement
-from .from_simulation.muscle_signals import muscle_problem as muscle_problem
 from .from_simulation.simulate import simulate as simulate
 from .from_simulation.static_optimization import solve_static_optimization as solve_static_optimization
 from .from_simulation.stdrnet import STDRNet as STDRNet

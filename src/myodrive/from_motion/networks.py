@@ -18,6 +18,7 @@ from myodrive.from_motion.delay import electromechanical_delay
 from myodrive.from_motion.measurement_noise import noise_share
 from myodrive.from_motion.personal import learn_person
 from myodrive.from_motion.training import NOBODY, Hyper, MotionNet, MotionTask, Sequences, run_net
+from myodrive.learning.calibration import calibrated, moments
 from myodrive.learning.checkpoint import arrays_to_tree, tree_to_arrays
 from myodrive.learning.loop import LoopOptions, State, train
 from myodrive.paired import Hidden, Stretch, make_folds
@@ -377,30 +378,6 @@ def member_folds(stretches: Sequence[Stretch], n_folds: int) -> list[Hidden]:
         held = [np.full(s.time.size, s.subject in people or deal[s.trial] == k) for s in stretches]
         folds.append(Hidden([~h for h in held], held, ", ".join(people) or f"trials {k + 1}"))
     return folds
-
-
-def moments(
-    values: Float[np.ndarray, "time column"],
-) -> tuple[Float[np.ndarray, " column"], Float[np.ndarray, " column"]]:
-    """Mean and standard deviation of each column over what is known; 0 and 1 for what is not, 1 for what does not vary."""
-    known = np.isfinite(values)
-    count = np.maximum(known.sum(axis=0), 1)
-    centre = np.where(known, values, 0.0).sum(axis=0) / count
-    spread = np.sqrt(np.where(known, (values - centre) ** 2, 0.0).sum(axis=0) / count)
-    return centre, np.where(spread > 1e-9, spread, 1.0)
-
-
-def calibrated(ratio: Float[np.ndarray, "time muscle"], level: float) -> Float[np.ndarray, " muscle"]:
-    """The quantile of held-out |error| / scale (split conformal, 10.1080/01621459.2017.1307116); NaN without a sample.
-
-    Neighbouring samples are not independent, so the promise holds over many trials and not for each.
-    """
-    factors = np.full(ratio.shape[1], np.nan)
-    for i, column in enumerate(ratio.T):
-        column = column[np.isfinite(column)]
-        if column.size:
-            factors[i] = np.quantile(column, min(level * (1 + 1 / column.size), 1.0))
-    return factors
 
 
 def padded_length(n_time: int) -> int:

@@ -16,6 +16,7 @@ from myodrive.conditioning.movements import PERIOD_S, find_period
 from myodrive.estimator import Context, Estimate
 from myodrive.from_simulation.corrections import Correction, CorrectionConfig, apply_gains, fit_gains, lags_within
 from myodrive.from_simulation.seq2seq import SMALLEST, Hyper, Seq2Seq, Seq2SeqTask, Sizes, Windows, decode
+from myodrive.learning.calibration import calibrated, moments
 from myodrive.learning.checkpoint import arrays_to_tree, tree_to_arrays
 from myodrive.learning.loop import LoopOptions, State, train
 from myodrive.paired import Hidden, Stretch, make_folds, training
@@ -98,16 +99,16 @@ class STDRNet(Correction):
     # -- learning ----------------------------------------------------------------------------------------------------
 
     def _fit_stretches(self, stretches: list[Stretch]) -> None:
-        self.centre_, self.spread_ = _moments(np.concatenate([s.inputs for s in stretches]))
+        self.centre_, self.spread_ = moments(np.concatenate([s.inputs for s in stretches]))
         wanted = np.concatenate([s.targets for s in stretches])
-        self.size_ = _moments(wanted)[1]
+        self.size_ = moments(wanted)[1]
         paces = [pace for pace in map(self._pace, stretches) if pace]
         self.pace_ = np.array([np.mean(paces), np.std(paces)]) if len(set(paces)) > 1 else np.zeros(2)
         self._settle(stretches)
         folds = make_folds(stretches, self.config.n_folds)
         keys = jax.random.split(jax.random.PRNGKey(self.config.seed), len(folds))
         taught = [training(stretches, fold) for fold in folds]
-        self.level_ = np.stack([_moments(np.concatenate([s.targets for s in some]))[0] for some in taught])
+        self.level_ = np.stack([moments(np.concatenate([s.targets for s in some]))[0] for some in taught])
         self.gains_ = np.stack([self._past(some) for some in taught])
         self.networks_ = []
         left = np.full((3, *wanted.shape), np.nan)  # of held-out samples: what goes past, the network's mean and scale
@@ -125,7 +126,7 @@ class STDRNet(Correction):
         each = np.split(mean, np.cumsum([s.time.size for s in stretches])[:-1])
         self.late_ = self._lateness(stretches, each)
         mean = np.concatenate([self._on_time(s, e) for s, e in zip(stretches, each)])
-        self.conformal_ = _calibrated(np.abs(wanted - mean) / left[2], self.config.interval_level)
+        self.conformal_ = calibrated(np.abs(wanted - mean) / left[2], self.config.interval_level)
         self._left = np.maximum(mean, 0.0)
 
     def _settle(self, stretches: list[Stretch]) -> None:
@@ -143,7 +144,7 @@ class STDRNet(Correction):
         gains = fit_gains([self._own(s) for s in stretches], stretches, lags)
         alone = ~np.isfinite(gains).all(axis=1) | (not self.config.skip)
         gains[alone] = 0.0
-        gains[alone, 1] = _moments(np.concatenate([s.targets for s in stretches]))[0][alone]
+        gains[alone, 1] = moments(np.concatenate([s.targets for s in stretches]))[0][alone]
         return gains
 
     def _held_out(self, stretches: list[Stretch], folds: list[Hidden]) -> list[np.ndarray]:
@@ -333,17 +334,6 @@ class KinematicsRNN(STDRNet):
         return self.always
 
 
-def _moments(
-    values: Float[np.ndarray, "time column"],
-) -> tuple[Float[np.ndarray, " column"], Float[np.ndarray, " column"]]:
-    """Mean and standard deviation of each column over what is known; 0 and 1 for what is not, 1 for what does not vary."""
-    known = np.isfinite(values)
-    count = np.maximum(known.sum(axis=0), 1)
-    centre = np.where(known, values, 0.0).sum(axis=0) / count
-    spread = np.sqrt(np.where(known, (values - centre) ** 2, 0.0).sum(axis=0) / count)
-    return centre, np.where(spread > 1e-9, spread, 1.0)
-
-
 def _shares(
     left: Float[np.ndarray, "time muscle"],
     own: Float[np.ndarray, "time muscle"],
@@ -369,19 +359,6 @@ def _shares(
             trust = SHARE_SD**2 / (SHARE_SD**2 + variance)
             shares[i] = trust * each.mean() + (1 - trust) * SHARE
     return shares
-
-
-def _calibrated(ratio: Float[np.ndarray, "time muscle"], level: float) -> Float[np.ndarray, " muscle"]:
-    """The quantile of held-out |error| / scale (split conformal, 10.1080/01621459.2017.1307116); NaN without a sample.
-
-    Neighbouring samples are not independent, so the promise holds over many trials and not for each.
-    """
-    factors = np.full(ratio.shape[1], np.nan)
-    for i, column in enumerate(ratio.T):
-        column = column[np.isfinite(column)]
-        if column.size:
-            factors[i] = np.quantile(column, min(level * (1 + 1 / column.size), 1.0))
-    return factors
 
 
 @jax.jit
