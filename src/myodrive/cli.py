@@ -474,6 +474,7 @@ def experiment(
 ) -> None:
     """Run a published analysis on recordings, or on simulated ones whose right answer is known."""
     from myodrive.errors import MyodriveError, OptionError
+    from myodrive.estimator import estimators
     from myodrive.evaluation.experiments import experiments
     from myodrive.evaluation.motion.plans import PLANS
     from myodrive.evaluation.refinement.experiments import REFINEMENTS
@@ -487,14 +488,19 @@ def experiment(
         return
     if name not in known and name != "all":
         raise OptionError(f"no experiment '{name}'. There are: {', '.join(known)}; or list, or all.")
-    settings = method_settings(set_ or [])
+    if name == "all":
+        _refuse_options("the experiment all", {"--method": method, "--unseen": unseen, "--pair": pair})
+    every = method_settings(set_ or [])
     given = list(_study(files, _reading(emg, already, muscle, rate_hz, units))) if files else []
     found: dict[str, Any] = {}
     for one in known if name == "all" else [name]:
         folder = (out or Path("myodrive-results")) / f"experiment-{one}" if name == "all" or not out else out
         refuse_foreign_experiment(folder)
+        settings = every
         if name == "all":
             print(f"\n{one}: {known[one].question}")
+            route = "from_motion" if one in PLANS else "from_simulation" if one in REFINEMENTS else "from_emg"
+            settings = {m: o for m, o in every.items() if m in (one, *estimators(route))}
         try:
             if one in PLANS:
                 _refuse_options(f"the experiment {one}", {"--unseen": unseen, "--pair": pair})

@@ -94,7 +94,7 @@ def run_motion_experiment(
     name: str,
     recordings: Sequence[Recording] = (),
     *,
-    methods: Sequence[str] = METHODS,
+    methods: Sequence[str] | None = None,
     seeds: Sequence[int] = range(1000, 1001),
     settings: Mapping[str, Options] | None = None,
     options: Options | None = None,
@@ -110,8 +110,8 @@ def run_motion_experiment(
     recordings : sequence of Recording
         With ``emg`` and ``angles`` or ``markers``, and labels of subject and movement. Estimates are held against
         ``activation`` where all have it.
-    methods : sequence of str
-        Estimators of the route from movement.
+    methods : sequence of str, optional
+        Estimators of the route from movement; `METHODS` without it.
     seeds : sequence of int
         Of simulated people; each makes people of its own.
     settings : mapping, optional
@@ -148,7 +148,9 @@ def run_motion_experiment(
     for study in studies:
         plan: Plan = experiment.plan(study)
         parts.append(
-            compare_methods(plan.study, plan.fits, methods, given, spans=plan.spans, folder=folder, progress=progress)
+            compare_methods(
+                plan.study, plan.fits, methods or METHODS, given, spans=plan.spans, folder=folder, progress=progress
+            )
         )
     scores = MotionScores(
         pd.concat([p.rows for p in parts], ignore_index=True), [t for p in parts for t in p.traces], parts[0].against
