@@ -128,7 +128,9 @@ def test_what_cannot_be_refined_is_refused_in_one_sentence_and_leaves_nothing(fi
     pair = refusal(refine(files / "study.toml", "--out", out, "--pair", "soleus_r=soleus"))
     assert "names a muscle that is not there. Measured: glmax_r" in pair and "Simulated: glmax_r" in pair
     assert "'soleus' is not MEASURED=SIMULATED" in refusal(refine(files / "study.toml", "--pair", "soleus"))
-    assert "holds no model that `myodrive refine` saved" in refusal(refine(files / "so0.sto", "--model", files, "--out", out))
+    assert "holds no model that `myodrive refine` saved" in refusal(
+        refine(files / "so0.sto", "--model", files, "--out", out)
+    )
     assert "there is no format 'xls' here" in refusal(refine(files / "study.toml", "--out", out, "--format", "xls"))
     assert "something other than earlier results" in refusal(refine(files / "study.toml", "--out", files))
     assert not out.exists()
