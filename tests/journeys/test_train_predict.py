@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from moving_people import MUSCLES, moving_people
 from myodrive.cli import app
 from myodrive.evaluation import demo
-from myodrive.evaluation.motion import comparison, experiments
+from myodrive.evaluation.motion import comparison, experiments, plans
 from myodrive.io import read, write
 from myodrive.recording import Recording, Study
 
@@ -181,6 +181,21 @@ def test_an_experiment_runs_on_a_study_and_on_simulated_people(
     told = run.invoke(app, ["experiment", "new-person", *arguments])
     assert told.exit_code == 0, (told.output, told.exception)
     assert "On simulated arms" in told.output and "general + 2 s" in told.output
+
+
+def test_all_experiments_run_one_after_the_other_and_what_a_study_does_not_allow_is_named(
+    files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("myodrive.evaluation.experiments.experiments", dict)  # those take minutes
+    for name in ("unseen-movement", "segmentation", "new-person"):
+        monkeypatch.delitem(plans.PLANS, name)
+    monkeypatch.setattr(experiments, "METHODS", ("mean-curve",))
+    arguments = [str(files / "study.toml"), "--out", str(tmp_path / "all"), "--json", str(tmp_path / "all.json")]
+    told = run.invoke(app, ["experiment", "all", *arguments, *QUICK])
+    assert told.exit_code == 0, (told.output, told.exception)
+    assert set(json.loads((tmp_path / "all.json").read_text(encoding="utf-8"))) == {"inputs"}
+    assert "diversity left out: " in told.output and "running left out: " in told.output
+    assert (tmp_path / "all" / "experiment-inputs" / "report.html").exists()
 
 
 def test_the_demo_of_movement_needs_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
