@@ -180,7 +180,7 @@ def test_the_demo_needs_no_file_and_estimates_a_trial_that_has_no_emg(
         tmp_path / "demo" / "report.html"
     ).read_text(encoding="utf-8")
     assert "Back to joint torques" in (tmp_path / "demo" / "report.html").read_text(encoding="utf-8")
-    assert "There are: emg, simulation" in refusal(run.invoke(app, ["demo", "--route", "motion"]))
+    assert "There are: emg, motion, simulation" in refusal(run.invoke(app, ["demo", "--route", "video"]))
 
 
 def test_without_files_the_experiment_walking_holds_out_simulated_people(tmp_path: Path) -> None:
