@@ -381,10 +381,11 @@ def predict(
     """Estimate muscle activity from movement alone, with a model that was trained before."""
     from myodrive.evaluation.motion.job import predict as run
     from myodrive.evaluation.saved_model import load_model
-    from myodrive.reporting.motion_page import PREDICTION, check_motion_folder, write_prediction
+    from myodrive.reporting.motion_page import PREDICTION, write_prediction
+    from myodrive.reporting.results_folder import check_results_folder
 
     folder = out or Path("myodrive-results") / "predicted"
-    check_motion_folder(folder, PREDICTION, format_ or [])
+    check_results_folder(folder, PREDICTION, format_ or [])
     fitted: Any = load_model(model, "from_motion", "train")
     recordings = list(_study(files, _reading(None, None, None, rate_hz, None)))
     with _progress() as step:
@@ -542,11 +543,11 @@ def bench_speed(
 
 def _run(options: dict[str, Any], out: Path | None, summary: bool, open_: bool = False) -> StudyResult:
     from myodrive.evaluation.job import run_job
-    from myodrive.reporting.results_folder import refuse_foreign_folder, stem_of, write_results
+    from myodrive.reporting.results_folder import RUN, check_results_folder, stem_of, write_results
 
     job = _job(options)
     folder = out or Path("myodrive-results") / stem_of(str(Path(job.files[0]).resolve()))
-    refuse_foreign_folder(folder)
+    check_results_folder(folder, RUN)
     unfinished = folder.with_name(f"{folder.name}.unfinished")
     with _stopping("with the training"), _progress() as step:
         result = run_job(job, step, unfinished=unfinished)
@@ -565,9 +566,10 @@ def _refine(
     files: list[Path], reading: dict[str, Any], folder: Path, formats: list[str], open_: bool, **options: Any
 ) -> None:
     from myodrive.evaluation.refinement.job import refine_study
-    from myodrive.reporting.refinement_page import check_refinement_folder, write_refinement
+    from myodrive.reporting.refinement_page import RUN, write_refinement
+    from myodrive.reporting.results_folder import check_results_folder
 
-    check_refinement_folder(folder, formats)
+    check_results_folder(folder, RUN, formats)
     recordings = list(_study(files, reading))
     kept = folder.with_name(f"{folder.name}.unfinished")
     with _stopping(), _progress() as step:
@@ -586,9 +588,10 @@ def _refine(
 
 def _train(files: list[Path], reading: dict[str, Any], folder: Path, open_: bool, **options: Any) -> None:
     from myodrive.evaluation.motion.job import train_study
-    from myodrive.reporting.motion_page import TRAINING, check_motion_folder, write_training
+    from myodrive.reporting.motion_page import TRAINING, write_training
+    from myodrive.reporting.results_folder import check_results_folder
 
-    check_motion_folder(folder, TRAINING)
+    check_results_folder(folder, TRAINING)
     recordings = list(_study(files, reading))
     kept = folder.with_name(f"{folder.name}.unfinished")
     with _stopping(), _progress() as step:

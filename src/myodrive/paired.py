@@ -112,6 +112,7 @@ class PairedEstimator(Estimator):
                 remedy="Check that both are on one clock: `myodrive info FILE` shows from when to when each lasts.",
             )
         self._fit_stretches(stretches)
+        self._survey(stretches)
         self.n_training_ = len(study)
         return self
 
@@ -130,13 +131,7 @@ class PairedEstimator(Estimator):
             return [self.estimate(recording) for recording in data]
         recording = self._with_inputs(as_study(data)[0])
         clock, stretches = self._inputs(recording)
-        shape = (clock.size, len(self.muscles_))
-        mean, lower, upper = (np.full(shape, np.nan) for _ in range(3))
-        for place, stretch in stretches:
-            found = self._of_person(stretch, self._estimate_stretch(stretch))
-            mean[place] = found.mean
-            if found.lower is not None and found.upper is not None:
-                lower[place], upper[place] = found.lower, found.upper
+        mean, lower, upper = self._placed(clock, stretches)
         coords = {"time": ("time", clock, {"units": "s"}), "muscle": self.muscles_}
 
         def signal(values: np.ndarray) -> xr.DataArray:
@@ -157,6 +152,14 @@ class PairedEstimator(Estimator):
             data_sha256=data_hash(*(recording[name] for name in self.signals)),
             notes=[*self._reservations(), *self._about(recording, [s for _, s in stretches])],
         )
+
+    def estimate_values(self, recording: Recording) -> Float[np.ndarray, "three time muscle"]:
+        """The numbers of `estimate` (mean, lower, upper) without what surrounds them, for thousands of short recordings.
+
+        The recording must hold every signal that is read.
+        """
+        self._check_fitted()
+        return self._placed(*self._inputs(recording))
 
     def measured(self, data: Recording | Study) -> Any:
         """What the estimates are to be held against: the measured envelopes on the same clock, in the same unit.
@@ -191,6 +194,9 @@ class PairedEstimator(Estimator):
     def _fit_stretches(self, stretches: list[Stretch]) -> None:
         """Learn from stretches, whose targets are NaN where nothing was measured."""
 
+    def _survey(self, stretches: list[Stretch]) -> None:
+        """What is to be known of the training besides, once all is learned."""
+
     def _estimate_stretch(self, stretch: Stretch) -> Estimate:
         """Estimate one stretch, whose targets are all NaN: envelopes in units of the normalisation."""
         raise NotImplementedError
@@ -215,6 +221,18 @@ class PairedEstimator(Estimator):
         return found
 
     # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _placed(
+        self, clock: Float[np.ndarray, " _time"], stretches: list[tuple[slice, Stretch]]
+    ) -> Float[np.ndarray, "three _time muscle"]:
+        """Mean, lower and upper of each stretch in its place on the clock; NaN elsewhere, and without an interval."""
+        values = np.full((3, clock.size, len(self.muscles_)), np.nan)
+        for place, stretch in stretches:
+            found = self._of_person(stretch, self._estimate_stretch(stretch))
+            values[0, place] = found.mean
+            if found.lower is not None and found.upper is not None:
+                values[1:, place] = found.lower, found.upper
+        return values
 
     def _all_inputs(self, study: Study) -> Study:
         return Study([self._with_inputs(recording) for recording in study], study.name)

@@ -52,14 +52,7 @@ class MotionEstimator(PairedEstimator):
         self.rates_ = [min(rates), max(rates)]
         self.units_ = joint_units(study[0])
         self.people_, self.adapted_ = {}, {}
-        super().fit(study, mvc)
-        stretches = [
-            dataclasses.replace(s, trial=str(i), inputs=self._slow(s))
-            for i, r in enumerate(study)
-            for _, s in self._inputs(r)[1]
-        ]
-        self.novelty_ = Novelty.fit(stretches, self.config.rate_hz)
-        return self
+        return super().fit(study, mvc)
 
     def novelty(self, recording: Recording) -> xr.DataArray:
         """How far a movement is from those of the training (time); above 1 it is outside of them.
@@ -157,6 +150,10 @@ class MotionEstimator(PairedEstimator):
         return other
 
     # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _survey(self, stretches: list[Stretch]) -> None:
+        slow = [dataclasses.replace(s, inputs=self._slow(s)) for s in stretches]
+        self.novelty_ = Novelty.fit(slow, self.config.rate_hz)
 
     def _with_inputs(self, recording: Recording) -> Recording:
         made_with = f"{self.config.motion.model_dump_json()} {'as measured' if self._as_measured else ''}"

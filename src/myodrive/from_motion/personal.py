@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from myodrive.from_motion.training import Batch, Hyper, MotionNet, MotionTask, Sequences
 from myodrive.learning.loop import LoopOptions, State, train
+from myodrive.learning.sequence_task import PresetEnd
 
 N_STEPS = 60
 N_BATCH = 8  # windows
@@ -57,7 +58,7 @@ class PersonData(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class PersonTask:
+class PersonTask(PresetEnd):
     """What the training loop asks for; see `learning.loop.Task`."""
 
     general: MotionTask
@@ -73,10 +74,6 @@ class PersonTask:
         total, terms = self.general.loss(change.applied(network), batch, hyper.general, key, step)
         moved = sum(jnp.sum(w**2) for w in jax.tree.leaves(change.weights))
         return total + hyper.anchor * moved, terms
-
-    def validate(self, change: Change, data: PersonData, key: PRNGKeyArray) -> tuple[Array, dict[str, Array]]:
-        """Nothing is chosen by it."""
-        return jnp.zeros(()), {}
 
 
 def learn_person(

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from myodrive.learning.recurrent import normal_weights
+from myodrive.learning.sequence_task import PresetEnd, draw_starts, mean_and_scale_loss
 
 SMALLEST = 0.05  # of the predicted scale, in standard deviations of the target
 NOBODY = -1  # a person that a network was not trained on
@@ -116,7 +117,7 @@ class Batch(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class MotionTask:
+class MotionTask(PresetEnd):
     """What the training loop asks for; see `learning.loop.Task`."""
 
     n_window: int
@@ -124,8 +125,7 @@ class MotionTask:
 
     def draw(self, data: Sequences, key: PRNGKeyArray) -> Batch:
         """Windows at random starts; one that is longer than its stretch goes on into nothing."""
-        chosen = jnp.searchsorted(data.cumulative, jax.random.uniform(key, (self.n_batch,)), side="right")
-        start = data.start[jnp.minimum(chosen, len(data.start) - 1)]
+        start = data.start[draw_starts(data.cumulative, self.n_batch, key)]
         at = start + jnp.arange(self.n_window)[:, None]  # (time, batch)
         present = data.stretch[at] == data.stretch[start]
         return Batch(data.inputs[at], data.targets[at], data.known[at] & present[..., None], present, data.who[start])
@@ -133,11 +133,7 @@ class MotionTask:
     def loss(
         self, net: MotionNet, batch: Batch, hyper: Hyper, key: PRNGKeyArray, step: Array
     ) -> tuple[Array, dict[str, Array]]:
-        """Squared error of the mean, and the normal log-likelihood of the scale given that mean.
-
-        The two do not pull on each other: a scale that may grow where the mean is poor stops the mean from learning there
-        (Seitzer et al. 2022, 10.48550/arXiv.2203.09168).
-        """
+        """Of mean and scale (see `mean_and_scale_loss`), and what weights and people cost."""
         keys = jax.random.split(key, 4)
         within = jax.random.normal(keys[0], batch.inputs.shape)
         offset = jax.random.normal(keys[1], batch.inputs.shape[1:])
@@ -145,19 +141,12 @@ class MotionTask:
         kept = jax.random.bernoulli(keys[2], 1 - hyper.dropout, (self.n_batch, net.w_mean.shape[0]))
         who = jnp.where(jax.random.bernoulli(keys[3], hyper.nobody, batch.who.shape), NOBODY, batch.who)
         mean, scale = net(noisy, batch.present, who, kept / (1 - hyper.dropout))
-        error = jnp.where(batch.known, (mean - batch.targets) ** 2, 0.0)
-        weight = jnp.where(batch.known, 1.0 + hyper.peak_weight * batch.targets, 0.0)
-        squared = (weight * error).sum() / jnp.maximum(weight.sum(), 1.0)
-        surprise = jnp.log(scale) + 0.5 * jax.lax.stop_gradient(error) / scale**2
-        density = jnp.where(batch.known, surprise, 0.0).sum() / jnp.maximum(batch.known.sum(), 1)
+        weight = 1.0 + hyper.peak_weight * batch.targets
+        squared, density = mean_and_scale_loss(mean, scale, batch.targets, batch.known, weight)
         matrices = [w for w in jax.tree.leaves((net.body, net.w_mean)) if w.ndim > 1]
         decay = hyper.weight_decay * sum(jnp.sum(w**2) for w in matrices)
         people = hyper.person_decay * (jnp.sum(net.embedding**2) + jnp.sum(net.log_gain**2))
         return squared + density + decay + people, {"squared": squared, "density": density}
-
-    def validate(self, net: MotionNet, data: Sequences, key: PRNGKeyArray) -> tuple[Array, dict[str, Array]]:
-        """Nothing is chosen by it: training always ends after its last step."""
-        return jnp.zeros(()), {}
 
 
 @jax.jit

@@ -17,6 +17,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from myodrive.learning.attention import AdditiveAttention, local, look
 from myodrive.learning.recurrent import GRU, normal_weights, run_both_ways
+from myodrive.learning.sequence_task import PresetEnd, draw_starts, mean_and_scale_loss
 
 SMALLEST = 0.05  # of the predicted scale, in standard deviations of the target
 
@@ -134,7 +135,7 @@ class Batch(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Seq2SeqTask:
+class Seq2SeqTask(PresetEnd):
     """What the training loop asks for; see `learning.loop.Task`."""
 
     n_window: int
@@ -142,8 +143,7 @@ class Seq2SeqTask:
 
     def draw(self, data: Windows, key: PRNGKeyArray) -> Batch:
         """Windows at random starts."""
-        chosen = jnp.searchsorted(data.cumulative, jax.random.uniform(key, (self.n_batch,)), side="right")
-        place = data.place[jnp.minimum(chosen, len(data.place) - 1)]
+        place = data.place[draw_starts(data.cumulative, self.n_batch, key)]
 
         def cut(values: Array) -> Array:
             def one(where: Array) -> Array:
@@ -156,26 +156,14 @@ class Seq2SeqTask:
     def loss(
         self, net: Seq2Seq, batch: Batch, hyper: Hyper, key: PRNGKeyArray, step: Array
     ) -> tuple[Array, dict[str, Array]]:
-        """Squared error of the mean, and the normal log-likelihood of the scale given that mean.
-
-        The two do not pull on each other: a scale that may grow where the mean is poor stops the mean from learning there
-        (Seitzer et al. 2022, 10.48550/arXiv.2203.09168).
-        """
+        """Of mean and scale (see `mean_and_scale_loss`), and what weights cost."""
         keys = jax.random.split(key, 3)
         noisy = batch.inputs + hyper.noise * jax.random.normal(keys[0], batch.inputs.shape)
         kept = jax.random.bernoulli(keys[1], 1 - hyper.noise, (self.n_batch, 2 * net.past.bias_state.shape[-1]))
         share = jnp.maximum(1.0 - step / hyper.forced_steps, 0.0)
         forced = jax.random.bernoulli(keys[2], share, batch.known.shape) & batch.known
         mean, scale = decode(net, noisy, batch.present, batch.targets, forced, kept / (1 - hyper.noise))
-        error = jnp.where(batch.known, (mean - batch.targets) ** 2, 0.0)
-        count = jnp.maximum(batch.known.sum(), 1)
-        squared = error.sum() / count
-        surprise = jnp.log(scale) + 0.5 * jax.lax.stop_gradient(error) / scale**2
-        density = jnp.where(batch.known, surprise, 0.0).sum() / count
+        squared, density = mean_and_scale_loss(mean, scale, batch.targets, batch.known)
         matrices = [w for w in jax.tree.leaves(net) if w.ndim > 1]
         decay = hyper.weight_decay * sum(jnp.sum(w**2) for w in matrices)
         return squared + density + decay, {"squared": squared, "density": density}
-
-    def validate(self, net: Seq2Seq, data: Windows, key: PRNGKeyArray) -> tuple[Array, dict[str, Array]]:
-        """Nothing is chosen by it: training always ends after its last step."""
-        return jnp.zeros(()), {}

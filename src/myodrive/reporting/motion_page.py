@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from myodrive.errors import OptionError
 from myodrive.evaluation.motion.experiments import REFERENCE, MotionFindings, between
 from myodrive.evaluation.motion.job import Prediction, Training
 from myodrive.evaluation.motion.result import HEADS, MotionScores, Trace, cells_of
@@ -23,11 +22,10 @@ from myodrive.reporting.parts import Part, render_parts
 from myodrive.reporting.results_folder import file_stems
 from myodrive.reporting.svg import Dot, Line, dot_chart, line_chart
 from myodrive.reporting.words import plural
-from myodrive.safe_write import holds_other, safe_write_folder, safe_write_text
+from myodrive.safe_write import safe_write_folder, safe_write_text
 
 EYEBROW = "Muscle activity from movement"
 REPORT, TRAINING, PREDICTION, FINDINGS = "report.html", "train.json", "predict.json", "result.json"
-FORMATS = ("sto", "csv", "mat")
 MOST_TRIALS = 6  # whose curves are drawn, of each condition two
 MOST_RECORDINGS = 12
 PUBLISHED = [
@@ -72,32 +70,6 @@ def write_motion_findings(found: MotionFindings, folder: str | Path) -> Path:
         safe_write_text(target / FINDINGS, found.to_json())
 
     return safe_write_folder(folder, fill) / REPORT
-
-
-def check_motion_folder(folder: str | Path, own: str, formats: Sequence[str] = ()) -> None:
-    """Refuse a format or a folder that cannot be written: to be asked before minutes are spent on it.
-
-    Parameters
-    ----------
-    own : str
-        The file by which an earlier result is known: `TRAINING` or `PREDICTION`.
-
-    Raises
-    ------
-    OptionError
-        If there is no such format, or the folder holds what no earlier run wrote.
-    """
-    unknown = [f for f in formats if f not in FORMATS]
-    if unknown:
-        raise OptionError(
-            f"there is no format '{unknown[0]}' here.", where="--format", remedy="It can be sto, csv or mat."
-        )
-    if holds_other(Path(folder), own):
-        raise OptionError(
-            "is there already and holds something other than earlier results of this command.",
-            where=str(folder),
-            remedy="Choose another folder with --out.",
-        )
 
 
 def render_training(result: Training) -> str:

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from myodrive.errors import OptionError
 from myodrive.evaluation.refinement.experiments import RefinementFindings
 from myodrive.evaluation.refinement.job import RefineResult
 from myodrive.evaluation.refinement.result import AS_IS, MEASURES, NETWORK, REFINED, Comparison, Trace, title
@@ -20,16 +19,15 @@ from myodrive.evaluation.truth_result import without_nan
 from myodrive.io import write
 from myodrive.reporting.page import Table
 from myodrive.reporting.parts import Part, render_parts
-from myodrive.reporting.results_folder import file_stems
+from myodrive.reporting.results_folder import check_results_folder, file_stems
 from myodrive.reporting.svg import Dot, Line, dot_chart, line_chart
 from myodrive.reporting.words import number, plural
-from myodrive.safe_write import holds_other, safe_write_folder, safe_write_text
+from myodrive.safe_write import safe_write_folder, safe_write_text
 
 EYEBROW = "Refined muscle activity"
 STYLES = {"measured": "truth", AS_IS: "raw", NETWORK: "m0", REFINED: "m1"}
 OTHER = "m7"  # colour of the methods that have none of their own
 MOST_PARTS = 12  # of held-out parts, and of recordings, whose curves are drawn
-FORMATS = ("sto", "csv", "mat")
 RUN, REPORT, MODEL = "refine.json", "report.html", "model"
 
 
@@ -39,9 +37,9 @@ def write_refinement(result: RefineResult, folder: str | Path, formats: Sequence
     Raises
     ------
     OptionError
-        See `check_refinement_folder`.
+        See `check_results_folder`.
     """
-    check_refinement_folder(folder, formats)
+    check_results_folder(folder, RUN, formats)
 
     def fill(target: Path) -> None:
         stems = file_stems(result.recordings)
@@ -75,28 +73,6 @@ def write_findings(found: RefinementFindings, folder: str | Path) -> Path:
         safe_write_text(target / "result.json", found.to_json())
 
     return safe_write_folder(folder, fill) / REPORT
-
-
-def check_refinement_folder(folder: str | Path, formats: Sequence[str] = ()) -> None:
-    """Refuse a format or a folder that cannot be written: to be asked before minutes are spent on it.
-
-    Raises
-    ------
-    OptionError
-        If there is no such format, or the folder holds what no earlier run wrote.
-    """
-    unknown = [f for f in formats if f not in FORMATS]
-    if unknown:
-        raise OptionError(
-            f"there is no format '{unknown[0]}' here.", where="--format", remedy="It can be sto, csv or mat."
-        )
-    folder = Path(folder)
-    if holds_other(folder, RUN):
-        raise OptionError(
-            "is there already and holds something other than earlier results.",
-            where=str(folder),
-            remedy="Choose another folder with --out.",
-        )
 
 
 def render_refinement(result: RefineResult) -> str:

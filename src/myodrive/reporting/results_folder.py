@@ -16,6 +16,9 @@ from myodrive.recording import Recording
 from myodrive.reporting import write_report
 from myodrive.safe_write import holds_other, safe_write_folder, safe_write_text
 
+RUN = "run.json"
+FORMATS = ("sto", "csv", "mat")  # that an activation can be written in beside NetCDF
+
 
 def write_results(result: StudyResult, folder: Path, *, summary: bool = False) -> Path:
     """Write activations, scores, `report.html` and `run.json` into a folder, which appears whole or not at all.
@@ -27,7 +30,7 @@ def write_results(result: StudyResult, folder: Path, *, summary: bool = False) -
     OptionError
         If the folder holds something else.
     """
-    refuse_foreign_folder(folder)
+    check_results_folder(folder, RUN)
 
     def fill(target: Path) -> None:
         stems = file_stems([r.recording for r in result.recordings])
@@ -39,14 +42,31 @@ def write_results(result: StudyResult, folder: Path, *, summary: bool = False) -
         _write_table([r.scores.assign(recording=s) for s, r in zip(stems, result.recordings)], target / "scores.csv")
         if summary:
             _write_table([r.summary for r in result.recordings], target / "summary.csv")
-        safe_write_text(target / "run.json", json.dumps(result.run, indent=1))
+        safe_write_text(target / RUN, json.dumps(result.run, indent=1))
         write_report(result, target / "report.html")
 
     return safe_write_folder(folder, fill)
 
 
-def refuse_foreign_folder(folder: Path) -> None:
-    """Raise `OptionError` where results cannot be written, or would replace what no earlier run wrote."""
+def check_results_folder(folder: str | Path, own: str, formats: Sequence[str] = ()) -> None:
+    """Refuse a format or a folder that cannot be written: to be asked before minutes are spent on it.
+
+    Parameters
+    ----------
+    own : str
+        The file by which an earlier result is known.
+
+    Raises
+    ------
+    OptionError
+        If there is no such format, nothing may be written there, or the folder holds what no earlier run wrote.
+    """
+    unknown = [f for f in formats if f not in FORMATS]
+    if unknown:
+        raise OptionError(
+            f"there is no format '{unknown[0]}' here.", where="--format", remedy="It can be sto, csv or mat."
+        )
+    folder = Path(folder)
     above = next(parent for parent in folder.absolute().parents if parent.exists())
     if not above.is_dir() or not os.access(above, os.W_OK):
         what = "nothing may be written there" if above.is_dir() else "that is a file"
@@ -55,7 +75,7 @@ def refuse_foreign_folder(folder: Path) -> None:
             where=str(folder),
             remedy="Choose another folder with --out.",
         )
-    if holds_other(folder, "run.json"):
+    if holds_other(folder, own):
         raise OptionError(
             "is there already and holds something other than earlier results.",
             where=str(folder),

@@ -240,15 +240,14 @@ class _Bench:
 
     def _said(self, model: MotionEstimator, indices: Sequence[int], pieces: bool) -> dict[int, Said]:
         if not pieces:
-            return {i: _said(model, self._recording(i)) for i in indices}
+            return {i: Said(*model.estimate_values(self._recording(i))) for i in indices}
         found = {}
         for i in indices:
             clock = model._clock(self._recording(i))
             joined = np.full((3, clock.size, len(model.muscles_)), np.nan)
             for piece in _pieces(self._recording(i), self._spans(i)):
-                said = _said(model, piece)
                 place = np.searchsorted(clock, model._clock(piece) - 1e-6)
-                joined[:, place] = said.mean, said.lower, said.upper
+                joined[:, place] = model.estimate_values(piece)
             found[i] = Said(*joined)
         return found
 
@@ -329,18 +328,6 @@ class _Fitted:
     model: MotionEstimator
     curves: MonotoneCalibration | None  # from estimate to truth
     yardstick: Yardstick
-
-
-def _said(model: MotionEstimator, recording: Recording) -> Said:
-    """As `estimate`, without all that surrounds the numbers: there are thousands of short recordings."""
-    clock, stretches = model._inputs(recording)
-    values = np.full((3, clock.size, len(model.muscles_)), np.nan)
-    for place, stretch in stretches:
-        found = model._of_person(stretch, model._estimate_stretch(stretch))
-        values[0, place] = found.mean
-        if found.lower is not None and found.upper is not None:
-            values[1:, place] = found.lower, found.upper
-    return Said(*values)
 
 
 def _pieces(recording: Recording, spans: Sequence[tuple[float, float]]) -> list[Recording]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from myodrive.evaluation.metrics import MonotoneCalibration
 
@@ -58,10 +58,6 @@ class Said:
     def through(self, curves: MonotoneCalibration) -> Said:
         """In the unit of the truth."""
         return Said(curves.apply(self.mean), curves.apply_to_bound(self.lower), curves.apply_to_bound(self.upper))
-
-    def within(self, inside: Bool[np.ndarray, " _time"]) -> Said:
-        """NaN elsewhere."""
-        return Said(*(np.where(inside[:, None], v, np.nan) for v in (self.mean, self.lower, self.upper)))
 
 
 def trial_sums(
