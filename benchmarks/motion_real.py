@@ -213,6 +213,10 @@ def person_scores(rows: pd.DataFrame) -> pd.DataFrame:
     return each.groupby(["condition", "method", "subject"], sort=False)[list(MEASURES)].median().reset_index()
 
 
+def tested_people(study: Study, fits: Sequence[Fit]) -> set[str]:
+    return {study[i].subject.split("|")[0] for fit in fits for test in fit.tests for i in test.recordings}
+
+
 def show(scores: pd.DataFrame) -> None:
     for condition, own in scores.groupby("condition", sort=False):
         for measure in ("r", "r2", "residual_r2"):
@@ -241,14 +245,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--methods", nargs="+", default=["mean-curve", "ridge-fir"])
     parser.add_argument("--question", nargs="*", default=[])
-    parser.add_argument("--people", nargs="*", default=[], help="only these")
+    parser.add_argument("--people", nargs="*", default=[], help="only what is tested on these")
     parser.add_argument("--set", nargs="*", default=[], help="options of methods: lstm.n_steps=400")
     parser.add_argument("--folder", type=Path, default=Path("myodrive-results/motion-real"))
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     read, settings = SETS[given.recordings]
     settings = {**settings, **method_settings(given.set)}
-    study = read(given.data, given.people)
+    study = read(given.data)
     agreement = ceiling(study, 6.0)
     print("ceiling, r of odd with even repetitions:", {p: round(v, 3) for p, v in agreement.items()}, flush=True)
     rows = []
@@ -256,6 +260,8 @@ def main() -> None:
         if given.question and name not in given.question:
             continue
         for part, fits in question(study):
+            if given.people and not tested_people(part, fits) & set(given.people):
+                continue
             step = lambda what, done, total: print(what, flush=True)  # noqa: E731
             folder = given.folder / given.recordings
             rows.append(compare_methods(part, fits, given.methods, settings, folder=folder, progress=step).rows)

@@ -25,7 +25,7 @@ ENVELOPE_HZ = 6.0
 LEG = [f"{joint}Angles_{axis}" for joint in ("Hip", "Knee", "Ankle") for axis in "xyz"]
 
 
-def hand(data: Path, people: list[str]) -> Study:
+def hand(data: Path) -> Study:
     """Nine people, twelve movements of the fingers, ten repetitions: 22 sensors of a glove, 10 envelopes of the forearm.
 
     The trials are those of the data set's own relabelling, which looks at the EMG to find when a movement began, with 1 s
@@ -34,8 +34,6 @@ def hand(data: Path, people: list[str]) -> Study:
     recordings = []
     for path in sorted((data / "hand-ninapro-db1").glob("*.npz.xz"), key=lambda p: int(p.name.split("_")[0][1:])):
         person = path.name.split("_")[0]
-        if people and person not in people:
-            continue
         # All arrays once: one of an npz is read anew whenever it is asked for.
         content = dict(np.load(io.BytesIO(lzma.decompress(path.read_bytes()))))
         movement, repetition = (content[k].ravel().astype(int) for k in ("restimulus", "rerepetition"))
@@ -60,7 +58,7 @@ def hand(data: Path, people: list[str]) -> Study:
     return Study(recordings, "hand-ninapro-db1")
 
 
-def shoulder(data: Path, people: list[str]) -> Study:
+def shoulder(data: Path) -> Study:
     """One person: abduction, flexion, cycling, each also with co-contraction, and free movement, in thirds of each trial.
 
     Between the thirds .3 s are left out. The middle trapezius has artefacts in two trials and is left out there.
@@ -97,12 +95,10 @@ def shoulder(data: Path, people: list[str]) -> Study:
     return Study(recordings, "arm-shoulder-mhe")
 
 
-def children(data: Path, people: list[str]) -> Study:
+def children(data: Path) -> Study:
     """Seven children, walking straight and turning: Plug-in Gait's angles of the leg with electrodes, and four muscles."""
     recordings = []
     for child, side in CHILDREN.items():
-        if people and child not in people:
-            continue
         for movement in ("Straight", "Turn"):
             for number, path in enumerate(sorted((data / "gait-biomechzoo" / child / movement).glob("*.c3d"))):
                 read = md.read(path, emg=[f"Voltage.{side} {muscle}" for muscle in WALKING])
@@ -120,7 +116,7 @@ def children(data: Path, people: list[str]) -> Study:
     return Study(recordings, "gait-biomechzoo")
 
 
-def strides_of_running(data: Path, people: list[str]) -> Study:
+def strides_of_running(data: Path) -> Study:
     """One adult: each stride of 5 s of running is a recording."""
     (whole,) = running(data, all_muscles=False)
     times = whole.events.time.to_numpy()
@@ -134,7 +130,7 @@ def strides_of_running(data: Path, people: list[str]) -> Study:
     return Study(recordings, "gait-rajagopal2016")
 
 
-def strides_of_walking(data: Path, people: list[str]) -> Study:
+def strides_of_walking(data: Path) -> Study:
     """One adult: eleven strides of 100 points, their duration that by which speeds are the slopes of angles."""
     path = data / "gait-falisse2019" / "ExperimentalData.mat"
     content = loadmat(path, simplify_cells=True)["ExperimentalData"]
@@ -158,7 +154,7 @@ def strides_of_walking(data: Path, people: list[str]) -> Study:
     return Study(recordings, "gait-falisse2019")
 
 
-def lifting(data: Path, people: list[str]) -> Study:
+def lifting(data: Path) -> Study:
     """18 of 24 adults lifting a box: no movement was recorded, so its conditions and the share of it that is over stand
     for one, as if they were angles. A lift is taken to last 1 s.
     """
@@ -168,8 +164,6 @@ def lifting(data: Path, people: list[str]) -> Study:
     recordings = []
     for k, curve in enumerate(content["envelope"]):
         person, mass, height = str(content["subject"][k]), int(content["mass_kg"][k]), int(content["height_code"][k])
-        if people and person not in people:
-            continue
         fixed = [float(mass), *(45.0 * (h == height) for h in range(1, 7))]
         moving = [share, 90 * np.sin(np.deg2rad(2 * share)), share * mass / 18]
         values = np.stack([*moving, *(np.full(100, v) for v in fixed)], axis=1)
