@@ -9,6 +9,7 @@ computed again. `--question` takes some of the questions alone: new-repetition, 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -165,6 +166,7 @@ QUESTIONS = {
         "unseen-movement": unseen_movement_of_hand,
         "new-person": new_person_of_hand,
     },
+    "hand-any-cut": {"new-repetition": new_repetition_of_hand},
     "shoulder": {
         "new-repetition": by_split("new third of a trial", NewRepetition(n_folds=3), "repetition"),
         "unseen-movement": by_split("unseen movement", NewMovement(), "movement"),
@@ -179,6 +181,7 @@ QUESTIONS = {
 }
 SETS = {
     "hand": (hand, {}),
+    "hand-any-cut": (functools.partial(hand, any_cut=True), {}),
     "shoulder": (shoulder, {"motion": {"inputs": ["pose", "swivel"]}}),
     "children": (children, {}),
     "running": (strides_of_running, {"motion": {"cutoff_hz": 12.0}}),  # running is faster

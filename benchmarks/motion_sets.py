@@ -25,13 +25,15 @@ ENVELOPE_HZ = 6.0
 LEG = [f"{joint}Angles_{axis}" for joint in ("Hip", "Knee", "Ankle") for axis in "xyz"]
 
 
-def hand(data: Path) -> Study:
+def hand(data: Path, *, any_cut: bool = False) -> Study:
     """Nine people, twelve movements of the fingers, ten repetitions: 22 sensors of a glove, 10 envelopes of the forearm.
 
     The trials are those of the data set's own relabelling, which looks at the EMG to find when a movement began, with 1 s
-    of rest to either side. Channels 1 to 8 are a ring about the forearm.
+    of rest to either side; or, with `any_cut`, with .2 to 1.2 s of rest, drawn for each side of each trial, so that the cut
+    says less of when the EMG began. Channels 1 to 8 are a ring about the forearm.
     """
     recordings = []
+    rng = np.random.default_rng(0)
     for path in sorted((data / "hand-ninapro-db1").glob("*.npz.xz"), key=lambda p: int(p.name.split("_")[0][1:])):
         person = path.name.split("_")[0]
         # All arrays once: one of an npz is read anew whenever it is asked for.
@@ -43,8 +45,9 @@ def hand(data: Path) -> Study:
         for start, stop in pairwise(edges):
             if not movement[start]:
                 continue
-            rest = round(REST_S * NINAPRO_HZ)
-            part = slice(max(start - rest, 0), stop + rest)
+            rest_s = rng.uniform(0.2, 1.2, 2) if any_cut else (REST_S, REST_S)
+            before, after = (round(s * NINAPRO_HZ) for s in rest_s)
+            part = slice(max(start - before, 0), stop + after)
             angles = make_signal(
                 content["glove"][part], ("time", "joint"), {"joint": [f"sensor {i + 1}" for i in range(22)]},
                 units="deg", rate_hz=NINAPRO_HZ,
