@@ -1,4 +1,4 @@
-"""What the networks are told of a movement: angles, pose of the hand, swivel angle, orientations, with derivatives.
+"""What the networks are told of a movement: angles, pose of the hand, swivel angle, orientations, with derivatives; moments.
 
 Every feature has a name, and the names and their order follow from the options and the labels of the signals alone, so that
 a model can refuse what it was not trained on. No feature wraps.
@@ -6,13 +6,14 @@ a model can refuse what it was not trained on. No feature wraps.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
 import xarray as xr
 from pydantic import BaseModel, ConfigDict, Field
 
+from myodrive.conditioning.arm_moments import NAMED, PREFIX, ArmJoints, arm_moments
 from myodrive.conditioning.kinematics import differentiate, resample_to
 from myodrive.conditioning.pose import METRES, ArmMarkers, Axis, hand_orientation, hand_position, swivel
 from myodrive.conditioning.rotations import SIX_D, from_angles, from_quaternions, six_d
@@ -22,7 +23,7 @@ from myodrive.recording import Recording, make_signal
 SUFFIXES = ("", " velocity", " acceleration")
 DEGREES = {"deg": 1.0, "rad": 180.0 / np.pi}
 JUMP_DEG = 180.0  # between two samples: no joint turns as fast, the angle has wrapped
-Input = Literal["angles", "pose", "position", "swivel", "orientation"]
+Input = Literal["angles", "pose", "position", "swivel", "orientation", "moments"]
 
 
 class JointRotation(BaseModel):
@@ -44,7 +45,8 @@ class MotionOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     # "angles"; "pose": position of the hand from the shoulder and its orientation; "position": without orientation;
-    # "swivel"; "orientation": of the segments that inertial sensors are on.
+    # "swivel"; "orientation": of the segments that inertial sensors are on; "moments": beside others, what the joints of an
+    # arm have to do against its weight and inertia, without derivatives.
     inputs: tuple[Input, ...] = Field(default=("angles",), min_length=1)
     derivatives: int = Field(default=2, ge=0, le=2)  # 0: position alone; 1: and velocity; 2: and acceleration
     cutoff_hz: float = Field(default=6.0, gt=0)  # see `differentiate`; usual for gait and unhurried arm movements
@@ -53,6 +55,7 @@ class MotionOptions(BaseModel):
     rotations: tuple[JointRotation, ...] = ()  # angles that are given as a rotation of six numbers
     arm: ArmMarkers = ArmMarkers()  # the markers of pose and swivel
     up: Axis | None = None  # the axis that points up, for the swivel angle; see `swivel`
+    arm_joints: ArmJoints = ArmJoints()  # the angles that moments are made from
     root: str = ""  # the segment that the orientations of others are relative to; without one they are in the room
 
 
@@ -70,7 +73,8 @@ def motion_features(recording: Recording, options: MotionOptions) -> xr.DataArra
     -------
     DataArray (time, feature)
         First all positions, then velocities, then accelerations, each in the order of the inputs. Angles are in degrees,
-        positions in lengths of the arm, all else without unit; derivatives per s and per s². NaN where something is missing.
+        positions in lengths of the arm, all else without unit; derivatives per s and per s². Then moments in N m. NaN where
+        something is missing.
 
     Raises
     ------
@@ -89,19 +93,36 @@ def motion_features(recording: Recording, options: MotionOptions) -> xr.DataArra
     still = position_features(recording, options)
     orders = range(options.derivatives + 1)
     names = [f"{name}{SUFFIXES[order]}" for order in orders for name in still.feature.values]
-    values = np.concatenate([differentiate(still, order, options.cutoff_hz).values for order in orders], axis=1)
+    columns = [differentiate(still, order, options.cutoff_hz).values for order in orders]
+    if "moments" in options.inputs:
+        moments = _moments(recording, options)
+        if not np.array_equal(moments.time.values, still.time.values):
+            moments = resample_to(moments, still.time.values)
+        names += [str(n) for n in moments.feature.values]
+        columns.append(moments.values)
+    values = np.concatenate(columns, axis=1)
     found = make_signal(values, ("time", "feature"), {"feature": names}, units="", time=still.time.values)
     return found.assign_attrs(cutoff_hz=options.cutoff_hz)
 
 
 def position_features(recording: Recording, options: MotionOptions) -> xr.DataArray:
     """What `motion_features` smooths and takes the derivatives of, as it was measured."""
-    parts = [_READERS[name](recording, options) for name in options.inputs]
+    moving = [name for name in options.inputs if name != "moments"]
+    if not moving:
+        raise OptionError(
+            "moments stand beside other inputs.", where="motion.inputs", remedy='For example ["angles", "moments"].'
+        )
+    parts = [_READERS[name](recording, options) for name in moving]
     clock = parts[0].time.values
     same = [p if np.array_equal(p.time.values, clock) else resample_to(p, clock) for p in parts]
     if len(same) == 1:
         return same[0]
     return xr.concat([p.assign_coords(time=parts[0].time) for p in same], dim="feature")
+
+
+def is_slow(feature: str) -> bool:
+    """Whether a feature is a position or a velocity, by its name."""
+    return derivative_of(feature) < 2 and not feature.startswith(PREFIX)
 
 
 def derivative_of(feature: str) -> int:
@@ -114,30 +135,12 @@ def derivative_of(feature: str) -> int:
 
 def _angles(recording: Recording, options: MotionOptions) -> xr.DataArray:
     """Plain angles in degrees (translations in m), then sines and cosines, then rotations."""
-    angles = recording["angles"].transpose("time", "joint")
     turned = [joint for rotation in options.rotations for joint in rotation.joints]
     special = [*options.circular, *turned]
     if len(set(special)) < len(special):
         raise OptionError("a joint is named twice among circular and rotations.", where="motion")
-    labels = [str(j) for j in angles.joint.values]
-    units = dict(zip(labels, map(str, angles["unit"].values))) if "unit" in angles.coords else {}
-    taken = list(options.joints) or labels
-    missing = [j for j in dict.fromkeys([*taken, *special]) if j not in labels]
-    if missing:
-        raise SignalError(
-            f"the joints {', '.join(missing)} are missing. Found: {', '.join(labels)}.", where=recording.label
-        )
-    own = {j: units.get(j, str(angles.attrs.get("units", ""))) for j in dict.fromkeys([*taken, *special])}
-    unknown = {j: unit for j, unit in own.items() if unit not in DEGREES | METRES}
-    if unknown:
-        joint, unit = next(iter(unknown.items()))
-        raise SignalError(
-            f"the angle '{joint}' is in '{unit}'; it may be in deg or rad.",
-            where=recording.label,
-            remedy='Give units="deg".',
-        )
-    columns_of = dict(zip(labels, angles.values.T.astype(np.float64)))
-    values = {joint: columns_of[joint] * (DEGREES | METRES)[unit] for joint, unit in own.items()}
+    taken = list(options.joints) or [str(j) for j in recording["angles"].joint.values]
+    values = _joint_values(recording, [*taken, *special])
     plain = [j for j in taken if j not in special]
     columns = {j: _checked(values[j], j, recording) for j in plain}
     for joint in (j for j in options.circular if j in taken):
@@ -148,7 +151,39 @@ def _angles(recording: Recording, options: MotionOptions) -> xr.DataArray:
         six = six_d(from_angles(three, rotation.sequence))
         columns |= {f"{rotation.name} {name}": column for name, column in zip(SIX_D, six.T)}
     stacked = np.stack(list(columns.values()), axis=1)
-    return make_signal(stacked, ("time", "feature"), {"feature": list(columns)}, units="", time=angles.time.values)
+    time = recording["angles"].time.values
+    return make_signal(stacked, ("time", "feature"), {"feature": list(columns)}, units="", time=time)
+
+
+def _joint_values(recording: Recording, joints: Sequence[str]) -> dict[str, np.ndarray]:
+    """Of each joint that is named, in degrees or m."""
+    angles = recording["angles"].transpose("time", "joint")
+    labels = [str(j) for j in angles.joint.values]
+    units = dict(zip(labels, map(str, angles["unit"].values))) if "unit" in angles.coords else {}
+    asked = list(dict.fromkeys(joints))
+    missing = [j for j in asked if j not in labels]
+    if missing:
+        raise SignalError(
+            f"the joints {', '.join(missing)} are missing. Found: {', '.join(labels)}.", where=recording.label
+        )
+    own = {j: units.get(j, str(angles.attrs.get("units", ""))) for j in asked}
+    unknown = {j: unit for j, unit in own.items() if unit not in DEGREES | METRES}
+    if unknown:
+        joint, unit = next(iter(unknown.items()))
+        raise SignalError(
+            f"the angle '{joint}' is in '{unit}'; it may be in deg or rad.",
+            where=recording.label,
+            remedy='Give units="deg".',
+        )
+    columns_of = dict(zip(labels, angles.values.T.astype(np.float64)))
+    return {joint: columns_of[joint] * (DEGREES | METRES)[unit] for joint, unit in own.items()}
+
+
+def _moments(recording: Recording, options: MotionOptions) -> xr.DataArray:
+    names = [getattr(options.arm_joints, name) for name in NAMED]
+    values = _joint_values(recording, names)
+    angles = np.deg2rad(np.stack([values[j] for j in names], axis=1))
+    return arm_moments(recording, angles, options.arm_joints, options.cutoff_hz)
 
 
 def _checked(angle: np.ndarray, joint: str, recording: Recording) -> np.ndarray:

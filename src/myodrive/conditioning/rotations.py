@@ -36,7 +36,7 @@ def from_angles(angles_rad: Float[np.ndarray, "*time 3"], sequence: str) -> Floa
     same_kind = sequence in (sequence.lower(), sequence.upper())
     if len(axes) != 3 or set(axes) - set("xyz") or not same_kind or axes[0] == axes[1] or axes[1] == axes[2]:
         raise OptionError(f"'{sequence}' is no sequence of three axes.", remedy='Write it like "YXY" or "ZXY".')
-    turns = [_about(axis, angles_rad[..., i]) for i, axis in enumerate(axes)]
+    turns = [about(axis, angles_rad[..., i]) for i, axis in enumerate(axes)]
     first, second, third = turns if sequence.isupper() else turns[::-1]
     return first @ second @ third
 
@@ -70,7 +70,7 @@ def six_d(matrices: Float[np.ndarray, "*time 3 3"]) -> Float[np.ndarray, "*time 
     return np.concatenate([matrices[..., 0], matrices[..., 1]], axis=-1)
 
 
-def _about(axis: str, angle_rad: Float[np.ndarray, "*time"]) -> Float[np.ndarray, "*time 3 3"]:
+def about(axis: str, angle_rad: Float[np.ndarray, "*time"]) -> Float[np.ndarray, "*time 3 3"]:
     """Turns about one axis."""
     i = "xyz".index(axis)
     j, k = (i + 1) % 3, (i + 2) % 3

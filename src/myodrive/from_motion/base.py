@@ -11,8 +11,8 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
-from myodrive.conditioning.features import DEGREES, MotionOptions, motion_features, position_features
-from myodrive.errors import SignalError
+from myodrive.conditioning.features import DEGREES, MotionOptions, is_slow, motion_features, position_features
+from myodrive.errors import OptionError, SignalError
 from myodrive.estimator import Estimate
 from myodrive.from_motion.adaptation import Personal, Tried, first_seconds_of_emg, parts_in_turn, simplest_good
 from myodrive.from_motion.novelty import Novelty
@@ -121,9 +121,8 @@ class MotionEstimator(PairedEstimator):
     # -- what a network does besides ---------------------------------------------------------------------------------
 
     def _slow(self, stretch: Stretch) -> Float[np.ndarray, "time feature"]:
-        """Positions and velocities, which come before accelerations."""
-        n_order = self.config.motion.derivatives + 1
-        return stretch.inputs[:, : stretch.inputs.shape[1] * min(n_order, 2) // n_order]
+        """Positions and velocities."""
+        return stretch.inputs[:, [is_slow(label) for label in self.channels_[MOTION]]]
 
     @property
     def _as_measured(self) -> bool:
@@ -159,6 +158,12 @@ class MotionEstimator(PairedEstimator):
         made_with = f"{self.config.motion.model_dump_json()} {'as measured' if self._as_measured else ''}"
         if MOTION in recording and recording[MOTION].attrs.get("made_with") == made_with:
             return recording  # in a comparison of methods the features are computed once for all of them
+        if self._as_measured and "moments" in self.config.motion.inputs:
+            raise OptionError(
+                "moments need accelerations, which a causal network takes by itself.",
+                where=f"{self.method}.motion.inputs",
+                remedy="Leave out the moments.",
+            )
         read = position_features if self._as_measured else motion_features
         features = read(recording, self.config.motion)
         return recording.with_signal(MOTION, features.assign_attrs(made_with=made_with))

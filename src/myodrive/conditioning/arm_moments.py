@@ -1,0 +1,123 @@
+"""Moments that the joints of an arm have to make against its weight and its inertia, from joint angles alone.
+
+Muscles answer moments, and a moment is a product of posture, weight and acceleration that a network learns badly from a few
+movements. The arm is three segments with the masses of a body of its size; what the hand holds and presses against is
+not known here, so it takes no part.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Float
+from pydantic import BaseModel, ConfigDict
+
+from myodrive.conditioning.kinematics import differentiate
+from myodrive.conditioning.rotations import about
+from myodrive.errors import SignalError
+from myodrive.recording import Recording, make_signal
+
+GRAVITY = np.array([0.0, -9.81, 0.0])  # m/s²; x forwards, y up, z to the right
+HEIGHT_M, MASS_KG = 1.75, 75.0  # of who moves, where the recording does not tell
+# Of upper arm, forearm and hand: length over height (Drillis & Contini 1966; of the hand to the knuckles), and after Winter
+# (2009, Biomechanics and Motor Control of Human Movement, table 4.1) mass over that of the body, how far along is the
+# centre of mass, and the radius of gyration about it, over the segment's length.
+LENGTHS = {"upper_arm_m": 0.186, "forearm_m": 0.146, "hand_m": 0.054}
+MASSES = np.array([0.028, 0.016, 0.006])
+CENTRES = np.array([0.436, 0.430, 0.506])
+GYRATION = np.array([0.322, 0.303, 0.297])
+NAMED = ("plane", "elevation", "rotation", "elbow")
+PREFIX = "moment about "
+
+
+class ArmJoints(BaseModel):
+    """The joint angles of an arm by their labels; those of MoBL-ARMS and of OpenSim's other arms without.
+
+    By ISB (Wu et al. 2005, 10.1016/j.jbiomech.2004.05.042): plane of elevation (0 to the side, 90 forwards), elevation,
+    axial rotation (internal positive), flexion of the elbow; of either arm.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    plane: str = "elv_angle"
+    elevation: str = "shoulder_elv"
+    rotation: str = "shoulder_rot"
+    elbow: str = "elbow_flexion"
+    # MoBL-ARMS counts axial rotation from the plane of elevation, so that raising an arm in any plane does not turn it. By ISB,
+    # with three Euler angles Y-X-Y, it is False.
+    from_plane: bool = True
+
+
+def arm_moments(
+    recording: Recording, angles: Float[np.ndarray, "time joint"], joints: ArmJoints, cutoff_hz: float
+) -> xr.DataArray:
+    """Moments at shoulder and elbow by inverse dynamics of an arm with an empty hand; the trunk is upright and at rest.
+
+    Parameters
+    ----------
+    recording : Recording
+        ``info["body"]`` may hold ``height_m``, ``mass_kg`` and the lengths ``upper_arm_m``, ``forearm_m``, ``hand_m``; without
+        them it is that of a person of 1.75 m and 75 kg, and a length the usual share of the height.
+    angles : array (time, joint)
+        Rad, in the order of `NAMED`.
+    joints : ArmJoints
+    cutoff_hz : float
+        Of the accelerations, see `differentiate`.
+
+    Returns
+    -------
+    DataArray (time, feature)
+        N m, on the clock of the angles: about the vertical (what turns the plane of elevation), about the axis of elevation
+        and about the upper arm at the shoulder, and about the elbow's axis; positive where muscles have to turn the
+        joint towards larger angles. NaN where accelerations are.
+
+    Raises
+    ------
+    SignalError
+        If height, mass or a length of the body is no positive number.
+    """
+    lengths, mass_kg = _body(recording)
+    upper, fore, axes = _frames(angles, joints)
+    elbow, wrist = lengths[0] * upper, lengths[0] * upper + lengths[1] * fore
+    time = recording["angles"].time.values
+    points, masses = [], []
+    for start, way, length, share, centre, gyration in zip(
+        (0 * upper, elbow, wrist), (upper, fore, fore), lengths, MASSES, CENTRES, GYRATION
+    ):  # two points of each segment that have its mass, centre and inertia
+        points += [start + place * length * way for place in (centre - gyration, centre + gyration)]
+        masses += 2 * [0.5 * share * mass_kg]
+    at = make_signal(np.concatenate(points, axis=1), ("time", "feature"), {"feature": list("x" * 18)}, units="m", time=time)
+    accelerations = np.split(differentiate(at, 2, cutoff_hz).values, len(points), axis=1)
+    forces = [m * (a - GRAVITY) for m, a in zip(masses, accelerations)]
+    at_shoulder = sum(np.cross(p, f) for p, f in zip(points, forces))
+    at_elbow = sum(np.cross(p - elbow, f) for p, f in zip(points[2:], forces[2:]))
+    moments = (at_shoulder, at_shoulder, at_shoulder, at_elbow)
+    values = np.stack([(m * axis).sum(axis=1) for m, axis in zip(moments, axes)], axis=1)
+    names = [f"{PREFIX}{getattr(joints, name)}" for name in NAMED]
+    return make_signal(values, ("time", "feature"), {"feature": names}, units="N m", time=time)
+
+
+def _frames(
+    angles: Float[np.ndarray, "time joint"], joints: ArmJoints
+) -> tuple[Float[np.ndarray, "time 3"], Float[np.ndarray, "time 3"], tuple[Float[np.ndarray, "time 3"], ...]]:
+    """Where upper arm and forearm point, and the axis of each angle: of a right arm that hangs down at 0."""
+    plane, elevation, rotation, elbow = angles.T
+    in_plane = about("y", plane)
+    upper = in_plane @ about("x", -elevation) @ about("y", rotation - plane if joints.from_plane else rotation)
+    fore = upper @ about("z", elbow)
+    vertical = np.broadcast_to([0.0, 1.0, 0.0], (len(angles), 3))
+    return -upper[..., 1], -fore[..., 1], (vertical, -in_plane[..., 0], upper[..., 1], upper[..., 2])
+
+
+def _body(recording: Recording) -> tuple[Float[np.ndarray, " segment"], float]:
+    """The lengths of the segments (m), and the mass of the body (kg)."""
+    body = recording.info.get("body", {})
+    height = body.get("height_m", HEIGHT_M)
+    told = {"height_m": height, "mass_kg": body.get("mass_kg", MASS_KG)}
+    told |= {name: body.get(name, share * height) for name, share in LENGTHS.items()}
+    wrong = [f"{name} is {value}" for name, value in told.items() if not (np.isfinite(value) and value > 0)]
+    if wrong:
+        raise SignalError(
+            f"of the body {', '.join(wrong)}.", where=recording.label, remedy="Give m and kg, or nothing."
+        )
+    return np.array([told[name] for name in LENGTHS]), float(told["mass_kg"])

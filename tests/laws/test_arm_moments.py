@@ -1,0 +1,110 @@
+"""Moments of an arm from its angles: they hold its weight, move its mass, and do the work that its energy asks for."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from myodrive.conditioning.arm_moments import CENTRES, GYRATION, LENGTHS, MASSES, ArmJoints
+from myodrive.conditioning.features import Input, MotionOptions, motion_features
+from myodrive.errors import OptionError, SignalError
+from myodrive.from_motion.lstm import MotionLSTM
+from myodrive.recording import Recording, Study, make_signal
+
+RATE = 200.0
+T = np.arange(0, 2, 1 / RATE)
+JOINTS = ("elv_angle", "shoulder_elv", "shoulder_rot", "elbow_flexion")
+BODY = {"height_m": 1.8, "mass_kg": 80.0, "upper_arm_m": 0.3, "forearm_m": 0.26, "hand_m": 0.08}
+WITH_MOMENTS: tuple[Input, ...] = ("angles", "moments")
+
+
+def arm(plane: object = 90.0, elevation: object = 0.0, rotation: object = 0.0, elbow: object = 0.0) -> Recording:
+    columns = [np.broadcast_to(np.asarray(a, dtype=float), T.shape) for a in (plane, elevation, rotation, elbow)]
+    angles = make_signal(
+        np.stack(columns, axis=1), ("time", "joint"), {"joint": list(JOINTS)}, units="deg", rate_hz=RATE
+    )
+    return Recording({"angles": angles}, info={"body": BODY})
+
+
+def moments(recording: Recording, **options: object) -> np.ndarray:
+    found = motion_features(recording, MotionOptions(inputs=WITH_MOMENTS, **options))
+    assert [str(f) for f in found.feature.values[-4:]] == [f"moment about {j}" for j in JOINTS]
+    return found.values[:, -4:]
+
+
+def parts() -> zip[tuple[float, float, float]]:
+    """Length, mass and distance of the centre from the near end of each segment."""
+    lengths = np.array([BODY[name] for name in LENGTHS])
+    return zip(lengths, MASSES * BODY["mass_kg"], CENTRES * lengths)
+
+
+def test_an_arm_that_hangs_needs_no_moment() -> None:
+    assert np.abs(moments(arm(plane=30.0, rotation=20.0))).max() < 1e-9
+
+
+@pytest.mark.parametrize("plane", [0.0, 90.0])
+def test_an_outstretched_arm_is_held_by_elevation_and_its_forearm_by_the_elbow(plane: float) -> None:
+    starts, shoulder, elbow = 0.0, 0.0, 0.0
+    for i, (length, mass, centre) in enumerate(parts()):
+        shoulder += 9.81 * mass * (starts + centre)
+        elbow += 9.81 * mass * (starts + centre - BODY["upper_arm_m"]) * (i > 0)
+        starts += length
+    found = moments(arm(plane=plane, elevation=90.0, rotation=plane - 90.0))  # with the elbow's axis level
+    np.testing.assert_allclose(found[:, 1], shoulder, rtol=1e-9)
+    np.testing.assert_allclose(found[:, 3], elbow, rtol=1e-9)
+    np.testing.assert_allclose(found[:, [0, 2]], 0.0, atol=1e-9)
+
+
+@pytest.mark.parametrize("from_plane", [True, False])
+def test_the_moments_do_the_work_that_goes_into_the_energy_of_the_arm(from_plane: bool) -> None:
+    slow = [30 * np.sin(2 * np.pi * f * T + p) for f, p in ((0.5, 0.0), (0.7, 1.0), (0.6, 2.0), (0.8, 3.0))]
+    plane, elevation, rotation, elbow = (slow[0] + 60, slow[1] + 60, slow[2], slow[3] + 60)
+    recording = arm(plane, elevation, rotation, elbow)
+    found = moments(recording, arm_joints=ArmJoints(from_plane=from_plane), cutoff_hz=15.0)
+
+    axial = rotation - plane if from_plane else rotation
+    upper = Rotation.from_euler("YXY", np.stack([plane, -elevation, axial], axis=1), degrees=True)
+    fore = upper * Rotation.from_euler("Z", elbow[:, None], degrees=True)
+    down = np.array([0.0, -1.0, 0.0])
+    ways = [upper.apply(down), fore.apply(down), fore.apply(down)]
+    energy, start = np.zeros(T.size), np.zeros((T.size, 3))
+    for (length, mass, centre), way, gyration in zip(parts(), ways, GYRATION):
+        speed = np.gradient(start + centre * way, T, axis=0)
+        turning = np.gradient(way, T, axis=0)
+        energy += mass * (9.81 * (start + centre * way)[:, 1] + 0.5 * (speed**2).sum(axis=1))
+        energy += 0.5 * mass * (gyration * length) ** 2 * (turning**2).sum(axis=1)
+        start = start + length * way
+    rates = [np.gradient(np.deg2rad(a), T) for a in (plane, elevation, axial, elbow)]
+    power = (found * np.stack(rates, axis=1)).sum(axis=1)
+    inside = slice(40, -40)
+    expected = np.gradient(energy, T)[inside]
+    np.testing.assert_allclose(power[inside], expected, atol=0.01 * np.abs(expected).max())
+
+
+def test_a_heavier_person_needs_more_and_an_unknown_one_is_of_usual_size() -> None:
+    recording = arm(elevation=60.0)
+    heavy = Recording(recording.signals, info={"body": {**BODY, "mass_kg": 160.0}})
+    np.testing.assert_allclose(moments(heavy), 2 * moments(recording))
+    unknown = moments(Recording(recording.signals))
+    assert 0.5 < np.median(unknown[:, 1] / moments(recording)[:, 1]) < 1.5
+
+
+def test_moments_have_no_derivatives_and_do_not_stand_alone() -> None:
+    found = motion_features(arm(), MotionOptions(inputs=WITH_MOMENTS, derivatives=1))
+    assert found.feature.size == 2 * len(JOINTS) + 4
+    with pytest.raises(OptionError, match="beside other inputs"):
+        motion_features(arm(), MotionOptions(inputs=("moments",)))
+
+
+def test_an_angle_that_is_missing_or_a_body_without_mass_is_named() -> None:
+    with pytest.raises(SignalError, match="joints elbow are missing"):
+        moments(arm(), arm_joints=ArmJoints(elbow="elbow"))
+    with pytest.raises(SignalError, match=r"mass_kg is 0\.0"):
+        moments(Recording(arm().signals, info={"body": {**BODY, "mass_kg": 0.0}}))
+
+
+def test_a_causal_network_refuses_them() -> None:
+    model = MotionLSTM(causal=True, motion=MotionOptions(inputs=WITH_MOMENTS))
+    with pytest.raises(OptionError, match="causal"):
+        model.fit(Study([arm()]))
