@@ -1,4 +1,4 @@
-"""What adapting to a new person needs: their first seconds, a gain and an offset of each muscle, and a guarded choice."""
+"""What adapting to a new person needs: their first seconds, a gain and an offset of each muscle, and how far to go."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import itertools
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from myodrive.estimator import Estimate
+from myodrive.from_motion.measurement_noise import noise_share
 from myodrive.paired import Hidden, Stretch
 from myodrive.recording import Recording, Study
 
-PRIOR_S = 2.0  # so much data weighs as much as the belief that a person's gain is that of the training
-OFFSET_PRIOR_S = 10.0  # and that there is no offset
+PRIOR_S = 30.0  # so much of usual activity weighs as much as the belief that a person's gain is 1 and their offset 0
 WIDTH_PRIOR_S = 30.0  # and that the interval is as wide
 N_BLOCKS = 4  # held out in turn
 BLOCK_GAP_S = 0.2  # between what is learned from and what is held out: the envelope at 6 Hz reaches as far
@@ -37,31 +37,30 @@ class Personal:
         cls,
         estimated: Float[np.ndarray, "time muscle"],
         measured: Float[np.ndarray, "time muscle"],
+        size: Float[np.ndarray, " muscle"],
         rate_hz: float,
-        *,
-        with_offset: bool = False,
         prior_s: float = PRIOR_S,
     ) -> Personal:
-        """Least squares, drawn towards the gain 1 as by `prior_s` of data that say so, and towards the offset 0 by five times that.
+        """Least squares, drawn towards gain 1 and offset 0 as by `prior_s` of data with the spread `size` that say so.
 
-        Samples whose measured value is NaN do not count; a muscle without any keeps gain 1 and offset 0. A gain is not
-        negative.
+        `size` is the standard deviation of each muscle in training. So a muscle that does little in the few seconds there
+        are keeps the gain of others: what it does there tells nothing of how it is when it works. Samples whose measured
+        value is NaN do not count; a muscle without any keeps gain 1 and offset 0. A gain is not negative.
         """
         known = np.isfinite(measured)
-        x, y = np.where(known, estimated, 0.0), np.where(known, measured, 0.0)
-        n, prior = known.sum(axis=0), prior_s * rate_hz
-        offset_prior = prior * OFFSET_PRIOR_S / PRIOR_S
-        mean_square = (x**2).sum(axis=0) / np.maximum(n, 1)
-        squares = (x**2).sum(axis=0) + prior * mean_square + 1e-12
-        cross = (x * y).sum(axis=0) + prior * mean_square
-        offset = np.zeros(n.size)
-        gain = np.maximum(cross / squares, 0.0)
-        if with_offset:
-            total = n + offset_prior + 1e-12
-            left = squares - x.sum(axis=0) ** 2 / total  # of the squares once the offset has taken its part
-            gain = np.maximum((cross - x.sum(axis=0) * y.sum(axis=0) / total) / left, 0.0)
-            offset = (y.sum(axis=0) - gain * x.sum(axis=0)) / total
-        return cls(np.where(n > 0, gain, 1.0), np.where(n > 0, offset, 0.0), np.ones(n.size))
+        x, more = np.where(known, estimated, 0.0), np.where(known, measured - estimated, 0.0)
+        prior = prior_s * rate_hz
+        # The normal equations of more = (gain − 1) · x + offset, two for each muscle.
+        xx, x1, n = (x**2).sum(axis=0) + prior * size**2, x.sum(axis=0), known.sum(axis=0) + prior
+        xy, y1 = (x * more).sum(axis=0), more.sum(axis=0)
+        left = np.maximum(xx * n - x1**2, 1e-12 * size**2)
+        gain = np.maximum(1.0 + (n * xy - x1 * y1) / left, 0.0)
+        offset = (y1 - (gain - 1.0) * x1) / np.maximum(n, 1e-12)
+        return cls(gain, offset, np.ones(gain.size))
+
+    def part_way(self, share: float) -> Personal:
+        """The same for a share of the way from the general estimate."""
+        return dataclasses.replace(self, gain=1.0 + share * (self.gain - 1.0), offset=share * self.offset)
 
     def of(self, estimate: Estimate) -> Estimate:
         """What the general estimate becomes; nothing is negative."""
@@ -130,55 +129,71 @@ def blocks_in_turn(stretches: Sequence[Stretch], n_blocks: int = N_BLOCKS) -> li
     return [f for f in folds if any(t.any() for t in f.test) and any(t.any() for t in f.train)]
 
 
+def fitting_scale(
+    estimated: Float[np.ndarray, "time muscle"], measured: Float[np.ndarray, "time muscle"]
+) -> Float[np.ndarray, " muscle"]:
+    """By how much each muscle's estimate is to be multiplied to fit best; 1 where nothing tells."""
+    known = np.isfinite(measured)
+    x, y = np.where(known, estimated, 0.0), np.where(known, measured, 0.0)
+    times = (x * y).sum(axis=0) / np.maximum((x**2).sum(axis=0), 1e-12)
+    return np.where(times > 0, times, 1.0)
+
+
 @dataclasses.dataclass(frozen=True)
-class Tried:
-    """What a candidate said of the blocks that it did not learn from."""
+class HeldOut:
+    """What was said of parts of the data: by the general estimate, and by what learned the person from the other parts.
 
-    error: Float[np.ndarray, " fold"]  # squared, mean over muscles, in units of the variance of what is measured
-    ratio: Float[np.ndarray, "time muscle"]  # |error| in half-widths of its interval
+    Each is a list of pieces (time, muscle), one for every stretch of every part.
+    """
 
-    @classmethod
-    def of(cls, said: Sequence[list[Estimate]], stretches: Sequence[Stretch], folds: Sequence[Hidden]) -> Tried:
-        """From the estimates of all stretches by what was learned in each fold."""
-        measured = np.concatenate([s.targets for s in stretches])
-        known = np.isfinite(measured)
-        centre = known_mean(measured)
-        variance = np.maximum(known_mean((measured - centre) ** 2), 1e-9)
-        errors, ratios = [], []
-        for estimates, fold in zip(said, folds):
-            test = np.concatenate(fold.test)
-            off = (measured - np.concatenate([e.mean for e in estimates]))[test]
-            share = known_mean(off**2) / variance
-            errors.append(float(share[known[test].any(axis=0)].mean()))
-            half = np.concatenate([e.mean if e.upper is None else e.upper - e.mean for e in estimates])[test]
-            ratios.append(np.abs(off) / np.maximum(half, 1e-9))
-        return cls(np.array(errors), np.concatenate(ratios))
+    measured: list[Float[np.ndarray, "_time muscle"]]
+    general: list[Estimate]
+    own: list[Estimate]
 
-    def width(self, level: float, rate_hz: float) -> Float[np.ndarray, " muscle"]:
-        """How much wider the interval should be, drawn towards 1 as by `WIDTH_PRIOR_S` of data that say so."""
-        widths = np.ones(self.ratio.shape[1])
-        for i, column in enumerate(self.ratio.T):
+    def share(self, size: Float[np.ndarray, " muscle"]) -> float:
+        """How far to go from the general estimate to the adapted one, 0 to 1, for all muscles together.
+
+        Half way between all of it, since what was learned is drawn towards the people of the training already, and what
+        fits best: least squares of measured − general on adapted − general, in units of `size`. For one number all
+        samples speak. 0 where the adapted one leads away from what is measured as much as it moves.
+        """
+        along = across = 0.0
+        for y, g, o in zip(self.measured, self.general, self.own):
+            step, left = (o.mean - g.mean) / size, (y - g.mean) / size
+            known = np.isfinite(left)
+            along += float((step * left)[known].sum())
+            across += float((step**2)[known].sum())
+        return float(np.clip((1.0 + along / across) / 2, 0.0, 1.0)) if across > 0 else 0.0
+
+    def width(
+        self, share: float, level: float, rate_hz: float, cutoff_hz: float | None
+    ) -> Float[np.ndarray, " muscle"]:
+        """How much wider the interval should be, drawn towards 1 as by `WIDTH_PRIOR_S` of data that say so.
+
+        With the cut-off of the envelope the interval is one of the activity, and the sampling noise of what is measured
+        does not count (see `noise_share`).
+        """
+        pieces = []
+        for y, g, o in zip(self.measured, self.general, self.own):
+            half = half_width(o if share > 0 else g)
+            pieces.append((y - g.mean - share * (o.mean - g.mean)) / half)
+        noise = noise_share(pieces, rate_hz, cutoff_hz) if cutoff_hz else np.zeros(pieces[0].shape[1])
+        ratio = np.abs(np.concatenate(pieces))
+        widths = np.ones(ratio.shape[1])
+        for i, column in enumerate(ratio.T):
             column = column[np.isfinite(column)]
             if column.size:
                 trust = column.size / (column.size + WIDTH_PRIOR_S * rate_hz)
-                widths[i] = np.quantile(column, level) ** trust
+                widths[i] = (np.quantile(column, level) * np.sqrt(1.0 - noise[i])) ** trust
         return widths
 
 
-def simplest_good(tried: dict[str, Tried]) -> str:
-    """Of candidates from the simplest on the first that is within one standard error of the best.
-
-    The standard error is that of the difference to the best over the folds.
-    """
-    best = min(tried, key=lambda name: float(tried[name].error.mean()))
-    for name, own in tried.items():
-        difference = own.error - tried[best].error
-        if float(difference.mean()) <= float(np.std(difference, ddof=1)) / np.sqrt(difference.size):
-            return name
-    return best
+def half_width(estimate: Estimate) -> Float[np.ndarray, "time muscle"]:
+    """Of the interval upwards; of an estimate without one the estimate itself."""
+    return np.maximum(estimate.mean if estimate.upper is None else estimate.upper - estimate.mean, 1e-9)
 
 
-def known_mean(values: Float[np.ndarray, "time column"]) -> Float[np.ndarray, " column"]:
-    """The mean of what is known; 0 without a sample."""
-    known = np.isfinite(values)
-    return np.where(known, values, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+def piece_of(estimate: Estimate, where: Bool[np.ndarray, " time"]) -> Estimate:
+    """Some samples of an estimate."""
+    bounds = (None if v is None else v[where] for v in (estimate.lower, estimate.upper))
+    return Estimate(estimate.mean[where], *bounds)

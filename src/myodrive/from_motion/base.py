@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
-from myodrive.conditioning.features import DEGREES, MotionOptions, is_slow, motion_features, position_features
+from myodrive.conditioning.features import DEGREES, MotionOptions, motion_features, position_features
 from myodrive.errors import OptionError, SignalError
 from myodrive.estimator import Estimate
-from myodrive.from_motion.adaptation import Personal, Tried, first_seconds_of_emg, parts_in_turn, simplest_good
+from myodrive.from_motion.adaptation import (
+    HeldOut,
+    Personal,
+    first_seconds_of_emg,
+    fitting_scale,
+    parts_in_turn,
+    piece_of,
+)
 from myodrive.from_motion.novelty import Novelty
+from myodrive.learning.calibration import moments
 from myodrive.paired import PairedConfig, PairedEstimator, Stretch, as_study, training
 from myodrive.recording import Recording, Study, sampling_rate
 
@@ -23,7 +31,6 @@ Own = TypeVar("Own", bound="MotionEstimator")
 MOTION = "motion"
 MUCH = 0.05  # share of a recording outside of the training that a reader is told of
 RATE_FACTOR = 2.0  # so many times faster or slower than in training a motion may be sampled
-Candidate = Callable[[Sequence[Stretch]], Any]  # an estimator of the same kind
 
 
 class MotionConfig(PairedConfig):
@@ -44,7 +51,8 @@ class MotionEstimator(PairedEstimator):
     rates_: list[float]  # the lowest and the highest rate of the motion in training
     units_: dict[str, str]  # of the joints in training, where there are any
     people_: dict[str, dict[str, list[float]]]  # those adapted to: the fields of `Personal`, for each muscle
-    adapted_: dict[str, str]  # what was adapted for each of them
+    adapted_: dict[str, float]  # how far each of them is from the general estimate, from 0 to 1 (all that was learned)
+    size_: np.ndarray  # (muscle,) standard deviation of the training targets
 
     def fit(self: Own, data: Any, mvc: Any = None) -> Own:
         study = self._all_inputs(as_study(data))
@@ -79,8 +87,9 @@ class MotionEstimator(PairedEstimator):
     def adapt(self: Own, data: Any, seconds: float | None = None, mvc: Any = None) -> Own:
         """An estimator that also knows a new person, of whom there is some EMG.
 
-        The candidates, from the simplest on, are learned on parts of the data and tried on the rest; the simplest is taken
-        that is within one standard error of the best, so that a person whom nothing helps keeps the general estimate.
+        What is learned of the person is drawn towards the people of the training, the more the less data there is. The
+        same is learned from parts of the data and tried on the rest; that tells how far to go from the general estimate,
+        so that a person whom nothing helps keeps it. With less data than can be parted nothing is adapted.
 
         Parameters
         ----------
@@ -105,17 +114,19 @@ class MotionEstimator(PairedEstimator):
         if len(study.subjects) != 1:
             raise SignalError(f"an estimator is adapted to one person, not to {', '.join(study.subjects) or 'nobody'}.")
         who = study.subjects[0]
-        adapted = self._copy()
-        stretches = adapted._to_adapt_to(adapted._all_inputs(first_seconds_of_emg(study, seconds)), who, mvc)
-        candidates = adapted._candidates()
-        tried = adapted._tried(adapted._fewer()._candidates(), stretches)
-        chosen = simplest_good(tried) if tried else next(iter(candidates))
-        best = candidates[chosen](stretches)
+        general = self._copy()
+        general._forget(who)
+        stretches = general._to_adapt_to(general._all_inputs(first_seconds_of_emg(study, seconds)), who, mvc)
+        tried = general._tried(stretches)
+        share = tried.share(self.size_) if tried else 0.0
+        best = general._towards(stretches, share) if share > 0 else general
         if tried:
             level = float(getattr(self.config, "interval_level", 0.9))
-            personal = dataclasses.replace(best._personal(who), width=tried[chosen].width(level, self.config.rate_hz))
-            best._set_personal(who, personal)
-        best.adapted_[who] = chosen
+            of_activity = getattr(self.config, "interval_of", "measured") == "activity"
+            cutoff_hz = self.config.cutoff_hz if of_activity else None
+            width = tried.width(share, level, self.config.rate_hz, cutoff_hz)
+            best._set_personal(who, dataclasses.replace(best._personal(who), width=width))
+        best.adapted_[who] = share
         return best
 
     # -- what a network does besides ---------------------------------------------------------------------------------
@@ -129,16 +140,14 @@ class MotionEstimator(PairedEstimator):
         """Whether it smooths and differentiates by itself what it reads of the movement."""
         return False
 
-    def _candidates(self) -> dict[str, Candidate]:
-        """Ways to adapt, from the simplest on: each makes an estimator from stretches with their targets."""
-        return {
-            "nothing": lambda some: self._copy(),
-            "gain": lambda some: self._with_gain(some, with_offset=False),
-            "gain and offset": lambda some: self._with_gain(some, with_offset=True),
-        }
+    def _towards(self: Own, stretches: Sequence[Stretch], share: float) -> Own:
+        """Some share of the way to what is learned of a person, 1 for all of it."""
+        other = self._copy()
+        other._set_personal(stretches[0].subject, self._gains(stretches).part_way(share))
+        return other
 
     def _fewer(self: Own) -> Own:
-        """What is adapted while it is chosen what to adapt: a network does not need all of its ensemble for that."""
+        """What is adapted while it is tried how far to go: a network does not need all of its ensemble for that."""
         return self
 
     def _copy(self: Own) -> Own:
@@ -148,9 +157,14 @@ class MotionEstimator(PairedEstimator):
         other.people_, other.adapted_ = dict(self.people_), dict(self.adapted_)
         return other
 
+    def _forget(self, who: str) -> None:
+        """What was learned of a person before."""
+        self.people_.pop(who, None)
+
     # -- inside ------------------------------------------------------------------------------------------------------
 
     def _survey(self, stretches: list[Stretch]) -> None:
+        self.size_ = moments(np.concatenate([s.targets for s in stretches]))[1]
         slow = [dataclasses.replace(s, inputs=self._slow(s)) for s in stretches]
         self.novelty_ = Novelty.fit(slow, self.config.rate_hz)
 
@@ -243,32 +257,33 @@ class MotionEstimator(PairedEstimator):
         # The unit of the training is what the general estimate is in: its best fit without a prior is the scale.
         general = np.concatenate([self._estimate_stretch(s).mean for s in stretches])
         measured = np.concatenate([s.targets for s in stretches])
-        times = Personal.fit(general, measured, self.config.rate_hz, prior_s=0.0).gain
-        times = np.where(times > 0, times, 1.0)
+        times = fitting_scale(general, measured)
         own = self.normalisations_[who]
         scale = tuple(None if s is None else float(s * t) for s, t in zip(own.scale, times))
         self.normalisations_[who] = own.model_copy(update={"scale": scale})
         return [s.replace_targets(s.targets / times) for s in stretches]
 
-    def _tried(self, candidates: dict[str, Candidate], stretches: list[Stretch]) -> dict[str, Tried]:
-        """What each candidate says of blocks that it does not learn from; nothing where there are no two blocks."""
+    def _tried(self, stretches: list[Stretch]) -> HeldOut | None:
+        """What is said of parts that it was not learned from; None where there are no two parts."""
         folds = parts_in_turn(stretches)
         if len(folds) < 2:
-            return {}
-        found = {}
-        for name, candidate in candidates.items():
-            learners = [candidate(training(stretches, fold)) for fold in folds]
-            said = [[one._of_person(s, one._estimate_stretch(s)) for s in stretches] for one in learners]
-            found[name] = Tried.of(said, stretches, folds)
+            return None
+        few = self._fewer()
+        general = [few._estimate_stretch(s) for s in stretches]
+        found = HeldOut([], [], [])
+        for fold in folds:
+            learner = few._towards(training(stretches, fold), 1.0)
+            for s, test, estimate in zip(stretches, fold.test, general):
+                if test.any():
+                    found.measured.append(s.targets[test])
+                    found.general.append(piece_of(estimate, test))
+                    found.own.append(piece_of(learner._of_person(s, learner._estimate_stretch(s)), test))
         return found
 
-    def _with_gain(self: Own, stretches: Sequence[Stretch], *, with_offset: bool) -> Own:
-        other = self._copy()
-        who = stretches[0].subject
+    def _gains(self, stretches: Sequence[Stretch]) -> Personal:
         general = np.concatenate([self._estimate_stretch(s).mean for s in stretches])
         measured = np.concatenate([s.targets for s in stretches])
-        other._set_personal(who, Personal.fit(general, measured, self.config.rate_hz, with_offset=with_offset))
-        return other
+        return Personal.fit(general, measured, self.size_, self.config.rate_hz)
 
 
 def joint_units(recording: Recording) -> dict[str, str]:

@@ -13,10 +13,10 @@ from pydantic import Field
 
 from myodrive.estimator import Context, Estimate
 from myodrive.from_motion.adaptation import Personal
-from myodrive.from_motion.base import Candidate, MotionConfig, MotionEstimator
+from myodrive.from_motion.base import MotionConfig, MotionEstimator
 from myodrive.from_motion.delay import electromechanical_delay
 from myodrive.from_motion.measurement_noise import noise_share
-from myodrive.from_motion.personal import learn_person
+from myodrive.from_motion.personal import for_one, learn_person
 from myodrive.from_motion.training import NOBODY, Hyper, MotionNet, MotionTask, Sequences, run_net
 from myodrive.learning.calibration import calibrated, moments
 from myodrive.learning.checkpoint import arrays_to_tree, tree_to_arrays
@@ -30,7 +30,8 @@ AT_ONCE = 64  # sequences that are estimated together
 MOST_AT_ONCE = 2**16  # and steps of all of them
 LEAST = 2**13  # steps of training data, padded to it: programs for a few seconds of a new person are all the same
 SHORTEST = 64  # steps; sequences are padded to this times a power of √2, so that few lengths are compiled
-N_GUARD = 2  # networks that are adapted while it is chosen what to adapt
+N_GUARD = 2  # networks that are adapted while it is tried how far to go
+WEIGHTS_PRIOR_S = 10.0  # so much data of a person makes weights of their own count as much as a gain and an offset
 KNOWN, NEW = 0, 1  # rows of the factors of the interval: for people of the training, and for others
 
 
@@ -251,30 +252,36 @@ class MotionNetwork(MotionEstimator):
 
     # -- a new person --------------------------------------------------------------------------------------------------
 
-    def _candidates(self) -> dict[str, Candidate]:
-        return {
-            **super()._candidates(),
-            "embedding": lambda some: self._with_networks(some, everything=False),
-            "weights": lambda some: self._with_networks(some, everything=True),
-        }
-
     def _fewer(self: Own) -> Own:
         other = self._copy()
         other.networks_, other.knows_ = self.networks_[:N_GUARD], self.knows_[:N_GUARD]
         return other
 
-    def _with_networks(self: Own, stretches: Sequence[Stretch], *, everything: bool) -> Own:
+    def _towards(self: Own, stretches: Sequence[Stretch], share: float) -> Own:
+        """The mean of networks with weights of their own and of the general ones with gain and offset.
+
+        Parts of a sum are written into the gains of the networks, whose mean is the estimate.
+        """
         other, who = self._copy(), stretches[0].subject
-        general = np.concatenate([self._estimate_stretch(s).mean for s in stretches])
-        measured = np.concatenate([s.targets for s in stretches])
-        gain = jnp.asarray(Personal.fit(general, measured, self.config.rate_hz).gain, jnp.float32)
+        networks, whom = self._networks_of(who)
+        nets = [for_one(net, w) for net, w in zip(networks, whom)]
         sequences = self._sequences(stretches, [np.ones(s.time.size, dtype=bool) for s in stretches], [who])
-        keys = jax.random.split(jax.random.PRNGKey(self.config.seed), len(self.networks_))
+        keys = jax.random.split(jax.random.PRNGKey(self.config.seed), len(nets))
+        learned = [learn_person(net, sequences, self._hyper(), self._n_window, key) for net, key in zip(nets, keys)]
+        n_known = sum(np.isfinite(s.targets).any(axis=1).sum() for s in stretches)
+        part = share * n_known / (n_known + WEIGHTS_PRIOR_S * self.config.rate_hz)  # of the learned weights
+        gains = self._gains(stretches).part_way((share - part) / (1.0 - part))
         other.own_networks_[who] = [
-            learn_person(net, sequences, gain, self._hyper(), self._n_window, everything, key)
-            for net, key in zip(self.networks_, keys)
+            *(for_one(net, 0, 2.0 * part) for net in learned),
+            *(for_one(net, 0, 2.0 * (1.0 - part) * gains.gain) for net in nets),
         ]
+        offset = (1.0 - part) * gains.offset
+        other._set_personal(who, Personal(np.ones(offset.size), offset, np.ones(offset.size)))
         return other
+
+    def _forget(self, who: str) -> None:
+        super()._forget(who)
+        self.own_networks_.pop(who, None)
 
     def _copy(self: Own) -> Own:
         other = super()._copy()
@@ -309,21 +316,22 @@ class MotionNetwork(MotionEstimator):
 
     def _state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         arrays, values = super()._state()
-        general, own = values.pop("networks_"), values.pop("own_networks_")
-        groups = [general, *own.values()]
+        own = values.pop("own_networks_")
+        groups = [values.pop("networks_"), *own.values()]
         for i, nets in enumerate(groups):
             for k, net in enumerate(nets):
                 arrays |= {f"network{i}.{k}{name}": a for name, a in tree_to_arrays(net).items()}
-        return arrays, {**values, "n_networks": len(general), "own": list(own)}
+        return arrays, {**values, "own": list(own)}
 
     def _restore(self, arrays: dict[str, np.ndarray], values: dict[str, Any]) -> None:
         weights = {name: a for name, a in arrays.items() if name.startswith("network")}
-        n_networks, own = values.pop("n_networks"), values.pop("own")
+        own = values.pop("own")
         super()._restore({n: a for n, a in arrays.items() if n not in weights}, values)
         groups = []
         for i, n_subject in enumerate([len(self.subjects_), *[1] * len(own)]):
             like = jax.eval_shape(lambda key, n=n_subject: self._network(key, n), jnp.zeros(2, jnp.uint32))
-            heads = [f"network{i}.{k}" for k in range(n_networks)]
+            n_here = len({name.split(".")[1] for name in weights if name.startswith(f"network{i}.")})
+            heads = [f"network{i}.{k}" for k in range(n_here)]
             found = [{n.removeprefix(h): a for n, a in weights.items() if n.startswith(f"{h}.")} for h in heads]
             groups.append([arrays_to_tree(f, like) for f in found])
         self.networks_, self.own_networks_ = groups[0], dict(zip(own, groups[1:]))

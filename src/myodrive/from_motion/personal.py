@@ -1,4 +1,4 @@
-"""How a network learns a new person: first what tells people apart, then, a little, everything."""
+"""How a network learns a new person: everything in it, near the general network."""
 
 from __future__ import annotations
 
@@ -10,37 +10,31 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from myodrive.from_motion.training import Batch, Hyper, MotionNet, MotionTask, Sequences
+from myodrive.from_motion.training import NOBODY, Batch, Hyper, MotionNet, MotionTask, Sequences
 from myodrive.learning.loop import LoopOptions, State, train
 from myodrive.learning.sequence_task import PresetEnd
 
-N_STEPS = 60
+N_STEPS = 200
 N_BATCH = 8  # windows
-LEARNING_RATE = 1e-3
+LEARNING_RATE = 2e-3
 FASTER = 10.0  # so much faster than weights are embedding and gain learned
-ANCHOR = 1e-3  # of the squared change of all weights
+ANCHOR = 1e-2  # of the squared change of all weights
+SMALLEST_GAIN = 1e-3
 
 
-class Change(NamedTuple):
-    """What a person adds to a general network."""
+def for_one(net: MotionNet, who: int, times: Float[Any, " muscle"] | float = 1.0) -> MotionNet:
+    """The network of one person, who is 0 in it, with all that it says so many times as large."""
+    known = who != NOBODY
+    embedding, log_gain = (jnp.where(known, table[who], 0.0)[None] for table in (net.embedding, net.log_gain))
+    log_gain = log_gain + jnp.log(jnp.maximum(jnp.asarray(times, jnp.float32), SMALLEST_GAIN))
+    return eqx.tree_at(lambda n: (n.embedding, n.log_gain), net, (embedding, log_gain))
 
-    embedding: Float[Array, " embedded"]
-    log_gain: Float[Array, " muscle"]
-    weights: MotionNet | None  # what is added to all of it; None leaves it as it is
 
-    @classmethod
-    def start(cls, net: MotionNet, gain: Float[Array, " muscle"], everything: bool) -> Change:
-        log_gain = jnp.log(jnp.maximum(gain, 0.05)) / FASTER
-        return cls(
-            jnp.zeros(net.embedding.shape[1:]), log_gain, jax.tree.map(jnp.zeros_like, net) if everything else None
-        )
-
-    def applied(self, net: MotionNet) -> MotionNet:
-        """The network of this one person."""
-        if self.weights is not None:
-            net = jax.tree.map(jnp.add, net, self.weights)
-        own = FASTER * self.embedding[None], FASTER * self.log_gain[None]
-        return eqx.tree_at(lambda n: (n.embedding, n.log_gain), net, own)
+def changed(net: MotionNet, change: MotionNet) -> MotionNet:
+    """The network with a change added, of which that of embedding and gain counts `FASTER` times."""
+    people = FASTER * change.embedding, FASTER * change.log_gain
+    change = eqx.tree_at(lambda n: (n.embedding, n.log_gain), change, people)
+    return jax.tree.map(jnp.add, net, change)
 
 
 class PersonHyper(NamedTuple):
@@ -67,29 +61,20 @@ class PersonTask(PresetEnd):
         return self.general.draw(data.sequences, key), data.network
 
     def loss(
-        self, change: Change, drawn: tuple[Batch, MotionNet], hyper: PersonHyper, key: PRNGKeyArray, step: Array
+        self, change: MotionNet, drawn: tuple[Batch, MotionNet], hyper: PersonHyper, key: PRNGKeyArray, step: Array
     ) -> tuple[Array, dict[str, Array]]:
         """As of the general network, and what it costs to leave that."""
         batch, network = drawn
-        total, terms = self.general.loss(change.applied(network), batch, hyper.general, key, step)
-        moved = sum(jnp.sum(w**2) for w in jax.tree.leaves(change.weights))
+        total, terms = self.general.loss(changed(network, change), batch, hyper.general, key, step)
+        moved = sum(jnp.sum(w**2) for w in jax.tree.leaves(change))
         return total + hyper.anchor * moved, terms
 
 
-def learn_person(
-    net: MotionNet,
-    sequences: Sequences,
-    gain: Float[Array, " muscle"],
-    hyper: Hyper,
-    n_window: int,
-    everything: bool,
-    key: PRNGKeyArray,
-) -> MotionNet:
-    """The network of one person, who is 0 in it: with embedding and gain of their own, or also with weights of their own."""
+def learn_person(net: MotionNet, sequences: Sequences, hyper: Hyper, n_window: int, key: PRNGKeyArray) -> MotionNet:
+    """The network of one person (see `for_one`), with embedding, gain and weights of their own."""
     general = hyper._replace(weight_decay=jnp.float32(0.0), nobody=jnp.float32(0.0))
     own = PersonHyper(jnp.float32(LEARNING_RATE), jnp.float32(N_STEPS), jnp.float32(ANCHOR), general)
-    state = State.start(Change.start(net, jnp.asarray(gain, jnp.float32), everything), key)
+    state = State.start(jax.tree.map(jnp.zeros_like, net), key)
     data = PersonData(sequences, net)
     options = LoopOptions(n_epochs=1, steps_per_epoch=N_STEPS, patience=1)
-    change: Change = train(PersonTask(MotionTask(n_window, N_BATCH)), state, own, data, data, options).weights
-    return change.applied(net)
+    return changed(net, train(PersonTask(MotionTask(n_window, N_BATCH)), state, own, data, data, options).weights)
