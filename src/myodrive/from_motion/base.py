@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
-from myodrive.conditioning.features import DEGREES, MotionOptions, motion_features, position_features
+from myodrive.conditioning.features import DEGREES, MotionOptions, is_slow, motion_features, position_features
 from myodrive.errors import OptionError, SignalError
 from myodrive.estimator import Estimate
 from myodrive.from_motion.adaptation import (
