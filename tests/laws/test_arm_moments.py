@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
@@ -10,6 +12,7 @@ from myodrive.conditioning.arm_moments import CENTRES, GYRATION, LENGTHS, MASSES
 from myodrive.conditioning.features import Input, MotionOptions, motion_features
 from myodrive.errors import OptionError, SignalError
 from myodrive.from_motion.lstm import MotionLSTM
+from myodrive.from_motion.training import Batch, Hyper, loaded
 from myodrive.recording import Recording, Study, make_signal
 
 RATE = 200.0
@@ -102,6 +105,38 @@ def test_an_angle_that_is_missing_or_a_body_without_mass_is_named() -> None:
         moments(arm(), arm_joints=ArmJoints(elbow="elbow"))
     with pytest.raises(SignalError, match=r"mass_kg is 0\.0"):
         moments(Recording(arm().signals, info={"body": {**BODY, "mass_kg": 0.0}}))
+
+
+def test_another_load_changes_moments_and_activity_alike_and_nothing_else() -> None:
+    n_time, n_batch, is_moment = 5, 40, np.array([0.0, 1.0, 1.0])
+    centre, spread = np.array([1.0, -2.0, 3.0]), np.array([2.0, 0.5, 4.0])
+    values, activity = np.random.default_rng(0).normal(size=(2, n_time, n_batch, 3))
+    there = jnp.ones((n_time, n_batch, 3), dtype=bool)
+    batch = Batch(jnp.asarray(values), jnp.asarray(activity), there, there[..., 0], jnp.zeros(n_batch, jnp.int32))
+    hyper = Hyper(*[0.0] * 8, load_spread=0.3, moments=is_moment, no_moment=-centre / spread)
+    found = loaded(batch, hyper, jax.random.PRNGKey(1))
+    times = np.asarray(found.targets) / activity
+    assert np.log(times[0, :, 0]).std() == pytest.approx(0.3, rel=0.3)
+    np.testing.assert_allclose(times, np.broadcast_to(times[:1, :, :1], times.shape), rtol=1e-5)
+    before, after = (centre + spread * np.asarray(v) for v in (values, found.inputs))
+    np.testing.assert_allclose(after, np.where(is_moment > 0, times, 1.0) * before, rtol=1e-4, atol=1e-5)
+
+
+def test_a_network_learns_from_them() -> None:
+    motion = MotionOptions(inputs=WITH_MOMENTS)
+    angle = 60 + 50 * np.sin(2 * np.pi * 0.7 * T)
+    trials = []
+    for k in range(4):
+        recording = arm(elevation=angle + 5 * k)
+        effort = motion_features(recording, motion).values[:, -3:-2]
+        emg = make_signal(
+            effort, ("time", "muscle"), {"muscle": ["deltoid"]}, units="1", rate_hz=RATE, stage="envelope"
+        )
+        trials.append(recording.with_signal("emg", emg).replace(subject="a", movement="m", repetition=str(k)))
+    model = MotionLSTM(motion=motion, n_unit=8, n_folds=2, n_steps=150, window_s=1.0, batch_size=8).fit(Study(trials))
+    found = model.estimate(trials[1])
+    measured = model.measured(trials[1]).values
+    assert np.corrcoef(found.activation.values[:, 0], measured[:, 0])[0, 1] > 0.9
 
 
 def test_a_causal_network_refuses_them() -> None:

@@ -86,7 +86,9 @@ def arm_moments(
     ):  # two points of each segment that have its mass, centre and inertia
         points += [start + place * length * way for place in (centre - gyration, centre + gyration)]
         masses += 2 * [0.5 * share * mass_kg]
-    at = make_signal(np.concatenate(points, axis=1), ("time", "feature"), {"feature": list("x" * 18)}, units="m", time=time)
+    at = make_signal(
+        np.concatenate(points, axis=1), ("time", "feature"), {"feature": list("x" * 18)}, units="m", time=time
+    )
     accelerations = np.split(differentiate(at, 2, cutoff_hz).values, len(points), axis=1)
     forces = [m * (a - GRAVITY) for m, a in zip(masses, accelerations)]
     at_shoulder = sum(np.cross(p, f) for p, f in zip(points, forces))

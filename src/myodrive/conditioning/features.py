@@ -122,7 +122,12 @@ def position_features(recording: Recording, options: MotionOptions) -> xr.DataAr
 
 def is_slow(feature: str) -> bool:
     """Whether a feature is a position or a velocity, by its name."""
-    return derivative_of(feature) < 2 and not feature.startswith(PREFIX)
+    return derivative_of(feature) < 2 and not is_moment(feature)
+
+
+def is_moment(feature: str) -> bool:
+    """Whether a feature is a moment of the arm, by its name."""
+    return feature.startswith(PREFIX)
 
 
 def derivative_of(feature: str) -> int:

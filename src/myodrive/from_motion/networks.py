@@ -11,9 +11,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from pydantic import Field
 
+from myodrive.conditioning.features import is_moment
 from myodrive.estimator import Context, Estimate
 from myodrive.from_motion.adaptation import Personal
-from myodrive.from_motion.base import MotionConfig, MotionEstimator
+from myodrive.from_motion.base import MOTION, MotionConfig, MotionEstimator
 from myodrive.from_motion.delay import electromechanical_delay
 from myodrive.from_motion.measurement_noise import noise_share
 from myodrive.from_motion.personal import for_one, learn_person
@@ -52,6 +53,8 @@ class NetworkConfig(MotionConfig):
     dropout: float = Field(default=0.1, ge=0, lt=1)
     n_embed: int = Field(default=4, ge=0)  # numbers that tell one person from another
     nobody: float = Field(default=0.3, ge=0, le=1)  # share of the training in which it is not said who moves
+    # Where moments are among the features: windows are learned from as with other loads, of this spread (of the logarithm).
+    load_spread: float = Field(default=0.25, ge=0)
     peak_weight: float = Field(default=0.0, ge=0)  # how much more an error counts where the muscle is active
     interval_level: float = Field(default=0.9, gt=0, lt=1)
     # What the interval is to hold: the activity, or the measured envelope with its noise (see `noise_share`).
@@ -147,7 +150,13 @@ class MotionNetwork(MotionEstimator):
     def _hyper(self) -> Hyper:
         c = self.config
         given = (c.learning_rate, self.n_steps_, c.weight_decay, c.person_decay, c.noise, c.dropout, c.nobody)
-        return Hyper(*(jnp.float32(v) for v in (*given, c.peak_weight)))
+        moments = np.zeros(
+            self.centre_.size, dtype=bool
+        )  # a causal network makes more features of its channels, and none
+        moments[: len(self.channels_[MOTION])] = [is_moment(label) for label in self.channels_[MOTION]]
+        spread = c.load_spread * moments.any()
+        told = (*given, c.peak_weight, spread, moments, -self.centre_ / self.spread_)
+        return Hyper(*(jnp.asarray(v, jnp.float32) for v in told))
 
     def _network(self, key: jax.Array, n_subject: int) -> MotionNet:
         key_body, key_rest = jax.random.split(key)

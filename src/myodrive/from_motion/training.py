@@ -94,6 +94,9 @@ class Hyper(NamedTuple):
     dropout: Any  # share of the hidden features that is dropped in a window
     nobody: Any  # share of the windows in which the network is not told who moves
     peak_weight: Any  # how much more an error counts where the muscle is active
+    load_spread: Any  # standard deviation of the logarithm by which moments and activity of a window grow together
+    moments: Any  # (channel,) 1 for a feature that is a moment, 0 for others
+    no_moment: Any  # (channel,) what a moment of 0 is once standardised
 
 
 class Sequences(NamedTuple):
@@ -135,6 +138,7 @@ class MotionTask(PresetEnd):
     ) -> tuple[Array, dict[str, Array]]:
         """Of mean and scale (see `mean_and_scale_loss`), and what weights and people cost."""
         keys = jax.random.split(key, 4)
+        batch = loaded(batch, hyper, jax.random.fold_in(key, len(keys)))
         within = jax.random.normal(keys[0], batch.inputs.shape)
         offset = jax.random.normal(keys[1], batch.inputs.shape[1:])
         noisy = batch.inputs + hyper.noise * (jnp.sqrt(1 - OFFSET_SHARE) * within + jnp.sqrt(OFFSET_SHARE) * offset)
@@ -147,6 +151,17 @@ class MotionTask(PresetEnd):
         decay = hyper.weight_decay * sum(jnp.sum(w**2) for w in matrices)
         people = hyper.person_decay * (jnp.sum(net.embedding**2) + jnp.sum(net.log_gain**2))
         return squared + density + decay + people, {"squared": squared, "density": density}
+
+
+def loaded(batch: Batch, hyper: Hyper, key: PRNGKeyArray) -> Batch:
+    """Each window as it would be with another load: moments and activity some times as large, the posture the same.
+
+    As long as no muscle is fully active, static optimisation shares twice the moments out in the same way, twice as much to
+    each. So a network learns from one load what to do with others.
+    """
+    times = jnp.exp(hyper.load_spread * jax.random.normal(key, batch.who.shape))[:, None]
+    grown = hyper.no_moment + times * (batch.inputs - hyper.no_moment)
+    return batch._replace(inputs=jnp.where(hyper.moments > 0, grown, batch.inputs), targets=batch.targets * times)
 
 
 @jax.jit
