@@ -12,10 +12,12 @@ rising curve a muscle from estimate to activation, fitted on the training trials
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 
@@ -26,7 +28,8 @@ from myodrive.from_motion.base import MotionEstimator
 from myodrive.from_motion.mean_curve import MeanCurve
 from myodrive.from_motion.ridge import RidgeFIR
 from myodrive.recording import Recording, Study
-from myodrive.truth.arm import ARM, simulate_arm
+from myodrive.truth import arm
+from myodrive.truth.arm import ARM, ArmSetting, simulate_arm
 from myodrive.truth.arm_movements import MOVEMENTS
 
 NAMES = [m.name for m in MOVEMENTS]
@@ -112,7 +115,7 @@ def splits(study: Study, method: str) -> Iterator[tuple[str, np.ndarray]]:
         yield f"new person + {seconds:g} s", r2(curve.apply(np.concatenate(found)), truth(test))
 
 
-def ceilings(study: Study, told: Study, average: Study) -> dict[str, list[float]]:
+def ceilings(study: Study, told: Study, unseen: Study, average: Study) -> dict[str, list[float]]:
     """R² of who knows the model, the person and the movement, but not what is drawn anew in each trial; and of less."""
     found = {}
 
@@ -124,10 +127,20 @@ def ceilings(study: Study, told: Study, average: Study) -> dict[str, list[float]
         chosen = [i for i, r in enumerate(study) if r.info["truth"]["known"] is flag]
         true, known, mean = (truth([s[i] for i in chosen]) for s in (study, told, average))
         keep(f"{kind}, told all but load and co-contraction", r2(known, true))
+        if flag:
+            keep(f"{kind}, nor what the hand does in the movement", r2(truth(unseen.recordings), true))
         keep(f"{kind}, taken for an average person", r2(mean, true))
         emg = np.concatenate([study[i]["emg"].values for i in chosen])
         keep(f"{kind}, the measured envelope itself", r2(MonotoneCalibration.fit(emg, true).apply(emg), true))
     return found
+
+
+def with_empty_purpose(setting: ArmSetting, seed: int) -> Study:
+    """The known people, as who has never seen a movement would take it: no handle, and the load of most movements."""
+    plain = tuple(dataclasses.replace(m, resistance_n=0.0, load_kg=(0.0, 1.0)) for m in MOVEMENTS)
+    blind = setting.model_copy(update=UNKNOWN | {"cocontraction_movement": 0.0})
+    with patch.object(arm, "MOVEMENTS", plain):
+        return simulate_arm(seed, n_new=0, emg="none", setting=blind)
 
 
 def muscles(study: Study) -> None:
@@ -166,7 +179,8 @@ def main() -> None:
     if options.what == "ceilings":
         ask = {"seed": options.seed, "emg": "none", "n_workers": options.workers, "cache": options.folder}
         told = simulate_arm(setting=setting.model_copy(update=UNKNOWN), **ask)
-        found = ceilings(study, told, simulate_arm(setting=setting.model_copy(update=UNKNOWN | AVERAGE), **ask))
+        average = simulate_arm(setting=setting.model_copy(update=UNKNOWN | AVERAGE), **ask)
+        found = ceilings(study, told, with_empty_purpose(setting, options.seed), average)
     if options.what == "baselines":
         found = baselines(study, options.methods)
     if options.json:

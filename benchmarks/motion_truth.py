@@ -46,9 +46,11 @@ PARTS = ("repetition", "movement", "person", "inputs", "segmentation", "diversit
 DEFAULT = ("repetition", "movement", "person", "range")
 MAIN = "lstm"
 BEYOND_DEG = 5.0
-ARM = {  # of the scenario: which way is up, and that EMG is a share of the maximum contraction
-    "motion": {"up": "y"},
+ARM = {  # of the scenario: which way is up, that EMG is a share of the maximum contraction, and what all methods read
+    "motion": {"up": "y", "inputs": ["angles", "moments"]},
     "conditioning": {"relative_to": "mvc"},
+    # Settled on seed 1001.
+    "lstm": {"window_s": 0.8, "noise": 0.1, "n_folds": 7},
 }
 
 
