@@ -51,6 +51,7 @@ ARM = {  # of the scenario: which way is up, that EMG is a share of the maximum 
     "conditioning": {"relative_to": "mvc"},
     # Settled on seed 1001.
     "lstm": {"window_s": 0.8, "noise": 0.1, "n_folds": 7},
+    "tcn": {"window_s": 0.8, "noise": 0.1, "n_layer": 4},
 }
 
 
