@@ -150,10 +150,11 @@ class MotionNetwork(MotionEstimator):
     def _hyper(self) -> Hyper:
         c = self.config
         given = (c.learning_rate, self.n_steps_, c.weight_decay, c.person_decay, c.noise, c.dropout, c.nobody)
-        moments = np.zeros(
-            self.centre_.size, dtype=bool
-        )  # a causal network makes more features of its channels, and none
-        moments[: len(self.channels_[MOTION])] = [is_moment(label) for label in self.channels_[MOTION]]
+        labels = self.channels_[MOTION]
+        moments = np.zeros(self.centre_.size, dtype=bool)
+        moments[: len(labels)] = [
+            is_moment(label) for label in labels
+        ]  # a causal network makes more, no moments, of them
         spread = c.load_spread * moments.any()
         told = (*given, c.peak_weight, spread, moments, -self.centre_ / self.spread_)
         return Hyper(*(jnp.asarray(v, jnp.float32) for v in told))
