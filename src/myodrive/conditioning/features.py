@@ -91,9 +91,8 @@ def motion_features(recording: Recording, options: MotionOptions) -> xr.DataArra
     ['elbow', 'elbow velocity']
     """
     still = position_features(recording, options)
-    orders = range(options.derivatives + 1)
-    names = [f"{name}{SUFFIXES[order]}" for order in orders for name in still.feature.values]
-    columns = [differentiate(still, order, options.cutoff_hz).values for order in orders]
+    names = with_derivatives(list(map(str, still.feature.values)), options.derivatives)
+    columns = [differentiate(still, order, options.cutoff_hz).values for order in range(options.derivatives + 1)]
     if "moments" in options.inputs:
         moments = _moments(recording, options)
         if not np.array_equal(moments.time.values, still.time.values):
@@ -118,6 +117,11 @@ def position_features(recording: Recording, options: MotionOptions) -> xr.DataAr
     if len(same) == 1:
         return same[0]
     return xr.concat([p.assign_coords(time=parts[0].time) for p in same], dim="feature")
+
+
+def with_derivatives(positions: Sequence[str], derivatives: int) -> list[str]:
+    """The names of positions, then of their velocities, then of their accelerations, as far as they are taken."""
+    return [f"{name}{suffix}" for suffix in SUFFIXES[: derivatives + 1] for name in positions]
 
 
 def is_slow(feature: str) -> bool:

@@ -11,7 +11,14 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
-from myodrive.conditioning.features import DEGREES, MotionOptions, is_slow, motion_features, position_features
+from myodrive.conditioning.features import (
+    DEGREES,
+    MotionOptions,
+    is_slow,
+    motion_features,
+    position_features,
+    with_derivatives,
+)
 from myodrive.errors import OptionError, SignalError
 from myodrive.estimator import Estimate
 from myodrive.from_motion.adaptation import (
@@ -133,12 +140,20 @@ class MotionEstimator(PairedEstimator):
 
     def _slow(self, stretch: Stretch) -> Float[np.ndarray, "time feature"]:
         """Positions and velocities."""
-        return stretch.inputs[:, [is_slow(label) for label in self.channels_[MOTION]]]
+        return stretch.inputs[:, [is_slow(name) for name in self._features]]
 
     @property
     def _as_measured(self) -> bool:
         """Whether it smooths and differentiates by itself what it reads of the movement."""
         return False
+
+    @property
+    def _features(self) -> list[str]:
+        """The names of what it learns from: those of its channels, or what it makes of them by itself."""
+        channels = list(self.channels_[MOTION])
+        if not self._as_measured:
+            return channels
+        return with_derivatives(channels, self.config.motion.derivatives)
 
     def _towards(self: Own, stretches: Sequence[Stretch], share: float) -> Own:
         """Some share of the way to what is learned of a person, 1 for all of it."""

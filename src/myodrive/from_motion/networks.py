@@ -14,7 +14,7 @@ from pydantic import Field
 from myodrive.conditioning.features import is_moment
 from myodrive.estimator import Context, Estimate
 from myodrive.from_motion.adaptation import Personal
-from myodrive.from_motion.base import MOTION, MotionConfig, MotionEstimator
+from myodrive.from_motion.base import MotionConfig, MotionEstimator
 from myodrive.from_motion.delay import electromechanical_delay
 from myodrive.from_motion.measurement_noise import noise_share
 from myodrive.from_motion.personal import for_one, learn_person
@@ -150,11 +150,7 @@ class MotionNetwork(MotionEstimator):
     def _hyper(self) -> Hyper:
         c = self.config
         given = (c.learning_rate, self.n_steps_, c.weight_decay, c.person_decay, c.noise, c.dropout, c.nobody)
-        labels = self.channels_[MOTION]
-        moments = np.zeros(self.centre_.size, dtype=bool)
-        moments[: len(labels)] = [
-            is_moment(label) for label in labels
-        ]  # a causal network makes more, no moments, of them
+        moments = np.array([is_moment(name) for name in self._features])
         spread = c.load_spread * moments.any()
         told = (*given, c.peak_weight, spread, moments, -self.centre_ / self.spread_)
         return Hyper(*(jnp.asarray(v, jnp.float32) for v in told))
