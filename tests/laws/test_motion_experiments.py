@@ -19,6 +19,7 @@ from myodrive.evaluation.motion.plans import (
     PLANS,
     SINGLE,
     Diversity,
+    Inputs,
     NewPerson,
     UnseenMovement,
     last_quarter,
@@ -311,3 +312,13 @@ def test_an_experiment_says_in_words_what_it_supports(tmp_path: Path) -> None:
     assert "fewer than 8 people" in told and found.experiment.limits in told
     content = json.loads(found.to_json())
     assert {"summary", "by_subject", "contrasts", "verdict", "machine", "versions"} <= set(content)
+
+
+def test_moments_are_asked_about_where_the_angles_are_those_of_an_arm() -> None:
+    def conditions(study: Study) -> set[str]:
+        return {test.condition for fit in Inputs().plan(study).fits for test in fit.tests}
+
+    study = moving_people()
+    labels = ["elv_angle", "shoulder_elv", "shoulder_rot", "elbow_flexion"]
+    arms = [r.with_signal("angles", r["angles"].isel(joint=[0, 1, 0, 1]).assign_coords(joint=labels)) for r in study]
+    assert conditions(Study(arms)) - conditions(study) == {"joint angles and moments"}

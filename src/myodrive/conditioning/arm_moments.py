@@ -48,6 +48,11 @@ class ArmJoints(BaseModel):
     from_plane: bool = True
 
 
+def has_arm(recording: Recording) -> bool:
+    """Whether there are the angles that `ArmJoints` names without being told."""
+    return {getattr(ArmJoints(), name) for name in NAMED} <= set(map(str, recording["angles"].joint.values))
+
+
 def arm_moments(
     recording: Recording, angles: Float[np.ndarray, "time joint"], joints: ArmJoints, cutoff_hz: float
 ) -> xr.DataArray:

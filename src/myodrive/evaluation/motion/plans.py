@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from myodrive.conditioning.arm_moments import has_arm
 from myodrive.conditioning.movements import segment_movements
 from myodrive.errors import OptionError, SignalError
 from myodrive.evaluation.motion.comparison import Fit, Spans, Test, kind_of
@@ -122,6 +123,8 @@ class Segmentation:
 class Inputs:
     """What the methods read: the hand's pose with the swivel angle or without, or joint angles; with derivatives or without.
 
+    Moments of the arm beside its angles, where these have the names of `ArmJoints`.
+
     Parameters
     ----------
     split, n_folds, tested
@@ -132,7 +135,7 @@ class Inputs:
     n_folds: int = 3
     tested: Texts = ()
     name: ClassVar[str] = "inputs"
-    question: ClassVar[str] = "What of a movement has to be known: hand or joints, swivel angle, derivatives?"
+    question: ClassVar[str] = "What of a movement has to be known: hand or joints, swivel angle, derivatives, moments?"
     needs: ClassVar[str] = "EMG with joint angles, markers of shoulder, elbow, wrist and hand, or both"
     limits: ClassVar[str] = "A derivative is computed from the position, so it adds no data, only help."
     sets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -141,18 +144,21 @@ class Inputs:
         "hand and swivel angle": {"inputs": ("pose", "swivel")},
         "joint angles": {"inputs": ("angles",)},
         "joint angles, positions only": {"inputs": ("angles",), "derivatives": 0},
+        "joint angles and moments": {"inputs": ("angles", "moments")},
     }
     contrasts: ClassVar[tuple[Contrast, ...]] = (
         Contrast("hand and swivel angle", "hand", "the swivel angle adds to the pose of the hand"),
         Contrast("joint angles", "hand", "joint angles tell more than the pose of the hand"),
         Contrast("hand", "hand, positions only", "velocity and acceleration of the hand help"),
         Contrast("joint angles", "joint angles, positions only", "velocity and acceleration of the joints help"),
+        Contrast("joint angles and moments", "joint angles", "the moments of the arm add to its angles"),
     )
 
     def plan(self, study: Study) -> Plan:
         study = known_people(study)
         markers, angles = (all(name in r for r in study) for name in ("markers", "angles"))
-        chosen = {n: o for n, o in self.sets.items() if (angles if n.startswith("joint") else markers)}
+        there = {"angles": angles, "moments": angles and all(map(has_arm, study)), "pose": markers, "swivel": markers}
+        chosen = {n: o for n, o in self.sets.items() if all(there[name] for name in o["inputs"])}
         if not chosen:
             raise SignalError(f"not all recordings have joint angles, nor all markers: {study[0].label}.")
         fits = [
