@@ -127,7 +127,7 @@ def goals(found: dict[str, MotionScores]) -> pd.DataFrame:
         rows.append({"figure": figure, "wanted": wanted, **told, "met": reached(met, values)})
 
     def reached(met: Any, values: dict[str, float]) -> bool | str:
-        return bool(MAIN in values and met(values[MAIN])) if met else ""
+        return bool(met(values[MAIN])) if met and MAIN in values else ""
 
     def value(condition: str, measure: str) -> Any:
         return lambda table, method: float(table.loc[(condition, method), measure])

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from pydantic import Field
 
 from myodrive.conditioning.features import is_moment
@@ -18,7 +18,8 @@ from myodrive.from_motion.base import MotionConfig, MotionEstimator
 from myodrive.from_motion.delay import electromechanical_delay
 from myodrive.from_motion.measurement_noise import noise_share
 from myodrive.from_motion.personal import for_one, learn_person
-from myodrive.from_motion.training import NOBODY, Hyper, MotionNet, MotionTask, Sequences, run_net
+from myodrive.from_motion.sequences import lay_out, run_all
+from myodrive.from_motion.training import NOBODY, Hyper, MotionNet, MotionTask, Sequences
 from myodrive.learning.calibration import calibrated, moments
 from myodrive.learning.checkpoint import arrays_to_tree, tree_to_arrays
 from myodrive.learning.loop import LoopOptions, State, train
@@ -27,10 +28,6 @@ from myodrive.paired import Hidden, Stretch, make_folds
 Own = TypeVar("Own", bound="MotionNetwork")
 STEPS_PER_ROOT_S, STEPS = 45.0, (300, 2500)
 FARTHEST = 4.0  # standard deviations of the training features; what lies beyond is held there
-AT_ONCE = 64  # sequences that are estimated together
-MOST_AT_ONCE = 2**16  # and steps of all of them
-LEAST = 2**13  # steps of training data, padded to it: programs for a few seconds of a new person are all the same
-SHORTEST = 64  # steps; sequences are padded to this times a power of √2, so that few lengths are compiled
 N_GUARD = 2  # networks that are adapted while it is tried how far to go
 WEIGHTS_PRIOR_S = 10.0  # so much data of a person makes weights of their own count as much as a gain and an offset
 KNOWN, NEW = 0, 1  # rows of the factors of the interval: for people of the training, and for others
@@ -165,39 +162,11 @@ class MotionNetwork(MotionEstimator):
     def _sequences(
         self, stretches: Sequence[Stretch], train: Sequence[Bool[np.ndarray, " _time"]], subjects: list[str]
     ) -> Sequences:
-        """All stretches on the network's clock, each as many times as that clock can be laid over them.
-
-        What comes out has one of few lengths, so that programs need not be compiled for each amount of data.
-        """
-        n_window = self._n_window
-        rows: list[tuple[np.ndarray, ...]] = []
-        place = 0
-        for s, t in zip(stretches, train):
-            wanted = np.where(t[:, None], s.targets / self.size_, np.nan)
-            standardised = self._standardised(s)
-            for read, told in self._clocks(s.time.size):
-                n = read.size
-                target = np.where((told >= 0)[:, None], wanted[told], np.nan)
-                known = np.r_[0, np.cumsum(np.isfinite(target).sum(axis=1))]
-                first = np.arange(max(n - n_window, 0) + 1)
-                count = known[np.minimum(first + n_window, n)] - known[first]
-                who = subjects.index(s.subject)
-                rows.append((standardised[read], target, np.full(n, len(rows)), np.full(n, who), place + first, count))
-                place += n
-        inputs, targets, stretch, people, start, counts = (np.concatenate(column) for column in zip(*rows))
-        beyond = ((0, padded_length(max(place + n_window, LEAST)) - place), (0, 0))
-        unused = (0, padded_length(max(start.size, LEAST)) - start.size)
-        targets = np.pad(targets, beyond, constant_values=np.nan)
-        share = np.cumsum(counts, dtype=np.float64)
-        return Sequences(
-            jnp.asarray(np.pad(inputs, beyond), jnp.float32),
-            jnp.asarray(np.nan_to_num(targets), jnp.float32),
-            jnp.asarray(np.isfinite(targets)),
-            jnp.asarray(np.pad(stretch, beyond[0], constant_values=-1), jnp.int32),
-            jnp.asarray(np.pad(people, beyond[0], constant_values=NOBODY), jnp.int32),
-            jnp.asarray(np.pad(start, unused), jnp.int32),
-            jnp.asarray(np.pad(share / share[-1], unused, constant_values=1.0), jnp.float32),
-        )
+        parts = [
+            (self._standardised(s), np.where(t[:, None], s.targets / self.size_, np.nan), subjects.index(s.subject))
+            for s, t in zip(stretches, train)
+        ]
+        return lay_out(parts, self._n_window, self._every, self._look_ahead)
 
     # -- estimating --------------------------------------------------------------------------------------------------
 
@@ -230,31 +199,8 @@ class MotionNetwork(MotionEstimator):
         self, network: MotionNet, people: dict[str, int], stretches: list[Stretch]
     ) -> list[Float[np.ndarray, "two _time muscle"]]:
         """Mean and scale at every sample of each stretch, in the unit of the targets; `people` as the network knows them."""
-        rows = []  # (which stretch, features, the samples that are told, who)
-        for i, s in enumerate(stretches):
-            who = people.get(s.subject, NOBODY)
-            standardised = self._standardised(s)
-            rows += [(i, standardised[read], told, who) for read, told in self._clocks(s.time.size)]
-        rows.sort(key=lambda row: len(row[1]))  # so that those run together are of about one length
-        found = [np.full((2, *s.targets.shape), np.nan) for s in stretches]
-        first = 0
-        while first < len(rows):
-            # A few sizes, so that few programs are compiled, and no more at once than memory is there for.
-            few = AT_ONCE if len(rows) > self._every else self._every
-            fitting = max(1, MOST_AT_ONCE // padded_length(len(rows[min(first + few, len(rows)) - 1][1])))
-            at_once = min(few, 2 ** int(np.log2(fitting)))
-            some = rows[first : first + at_once]
-            first += at_once
-            n_time = padded_length(len(some[-1][1]))
-            inputs = np.zeros((n_time, at_once, self.centre_.size), np.float32)
-            present = np.zeros((n_time, at_once), dtype=bool)
-            whom = np.full(at_once, NOBODY)
-            for j, (_, values, _, who) in enumerate(some):
-                inputs[: len(values), j], present[: len(values), j], whom[j] = values, True, who
-            both = np.stack(run_net(network, jnp.asarray(inputs), jnp.asarray(present), jnp.asarray(whom)))
-            for j, (i, _, told, _) in enumerate(some):
-                found[i][:, told[told >= 0]] = both[:, : told.size, j][:, told >= 0] * self.size_
-        return found
+        parts = [(self._standardised(s), people.get(s.subject, NOBODY)) for s in stretches]
+        return [both * self.size_ for both in run_all(network, parts, self._every, self._look_ahead)]
 
     # -- a new person --------------------------------------------------------------------------------------------------
 
@@ -306,17 +252,6 @@ class MotionNetwork(MotionEstimator):
 
     def _standardised(self, stretch: Stretch) -> Float[np.ndarray, "time channel"]:
         return np.clip((stretch.inputs - self.centre_) / self.spread_, -FARTHEST, FARTHEST)
-
-    def _clocks(self, n_time: int) -> list[tuple[Int[np.ndarray, " _step"], Int[np.ndarray, " _step"]]]:
-        """For each way to lay the network's clock over a stretch: the samples it reads, and those it tells.
-
-        With a look ahead it tells of a sample that much later; the last sample is held where there is nothing to look at,
-        and where nothing is told there is -1.
-        """
-        ahead = self._look_ahead
-        steps = [np.arange(phase, n_time + ahead, self._every) for phase in range(self._every)]
-        told = [np.where(s >= ahead, s - ahead, -1) for s in steps]
-        return [(np.minimum(s, n_time - 1), t) for s, t in zip(steps, told)]
 
     # -- saving and telling ------------------------------------------------------------------------------------------
 
@@ -392,9 +327,3 @@ def member_folds(stretches: Sequence[Stretch], n_folds: int) -> list[Hidden]:
         held = [np.full(s.time.size, s.subject in people or deal[s.trial] == k) for s in stretches]
         folds.append(Hidden([~h for h in held], held, ", ".join(people) or f"trials {k + 1}"))
     return folds
-
-
-def padded_length(n_time: int) -> int:
-    """The least of a few lengths that is not shorter."""
-    doublings = np.ceil(2 * np.log2(max(n_time, SHORTEST) / SHORTEST) - 1e-9) / 2
-    return int(np.ceil(SHORTEST * 2**doublings - 1e-9))
