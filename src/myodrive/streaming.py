@@ -63,8 +63,7 @@ class Stream:
         self._behind, self._every = model._look_ahead, model._every
         self._centre, self._spread = model.centre_, model.spread_
         networks, whom = model._networks_of(subject)
-        own = subject in model.own_networks_ or any(subject in known for known in model.knows_)
-        factor = model.conformal_[KNOWN if own else NEW]
+        factor = model.conformal_[KNOWN if model._knows(subject) else NEW]
         self._half = np.where(np.isfinite(factor), factor, np.nan) * model.size_
         self._size, self._personal = model.size_, model._personal(subject)
         self._read(networks, whom)

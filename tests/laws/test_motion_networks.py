@@ -155,6 +155,21 @@ def test_the_interval_is_wider_for_somebody_new(lstm: MotionLSTM) -> None:
 # -- a new person ----------------------------------------------------------------------------------------------------
 
 
+def test_somebody_new_is_drawn_half_way_to_what_held_out_people_say(lstm: MotionLSTM) -> None:
+    said = lstm.size_ * np.random.default_rng(0).uniform(0, 3, (50_000, lstm.size_.size))
+    scale = np.ones(said.shape)
+    drawn, plain = lstm._copy(), lstm._copy()
+    drawn._calibrate(([(said, said, scale)], [(0.4 * said, said, scale)]))
+    plain._calibrate(([(said, said, scale)], [(said, said, scale)]))
+    np.testing.assert_allclose(drawn.typical_[0], 0.7, atol=0.02)
+    np.testing.assert_allclose(plain.typical_, [np.ones_like(lstm.size_), np.zeros_like(lstm.size_)], atol=1e-9)
+    recording = trial(70)
+    for who, gain in ((recording.subject, 1.0), ("Z", 0.7)):
+        one = recording.replace(subject=who)
+        expected = gain * plain.estimate(one).activation.values
+        np.testing.assert_allclose(drawn.estimate(one).activation.values, expected, atol=0.03 * expected.max())
+
+
 def test_the_first_seconds_are_those_of_the_first_recordings() -> None:
     some = first_seconds_of_emg(Study([trial(1), trial(2), trial(3)]), 2.0)
     assert len(some) == 2

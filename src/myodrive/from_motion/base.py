@@ -217,7 +217,7 @@ class MotionEstimator(PairedEstimator):
             )
 
     def _of_person(self, stretch: Stretch, estimate: Estimate) -> Estimate:
-        return self._personal(stretch.subject).of(estimate) if stretch.subject in self.people_ else estimate
+        return self._personal(stretch.subject).of(estimate)
 
     def _personal(self, who: str) -> Personal:
         if who not in self.people_:

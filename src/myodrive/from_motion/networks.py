@@ -30,6 +30,9 @@ STEPS_PER_ROOT_S, STEPS = 45.0, (300, 2500)
 FARTHEST = 4.0  # standard deviations of the training features; what lies beyond is held there
 N_GUARD = 2  # networks that are adapted while it is tried how far to go
 WEIGHTS_PRIOR_S = 10.0  # so much data of a person makes weights of their own count as much as a gain and an offset
+# Of the way from what is said of people who were held out to what was measured of them. Each was told by one network; the mean
+# of several, which tells new people, is less noisy and has less to be drawn in.
+TYPICAL = 0.5
 KNOWN, NEW = 0, 1  # rows of the factors of the interval: for people of the training, and for others
 
 
@@ -77,6 +80,7 @@ class MotionNetwork(MotionEstimator):
     level_: np.ndarray
     delay_s_: np.ndarray  # (muscle,) by which its EMG comes before the movement, see `electromechanical_delay`
     conformal_: np.ndarray  # (KNOWN or NEW, muscle) half-width of the interval in units of the predicted scale
+    typical_: np.ndarray  # (gain and offset, muscle) of a new person
     subjects_: list[str]  # in the order of the tables of embeddings and gains
     knows_: list[list[str]]  # the subjects that each network was trained on
 
@@ -113,7 +117,10 @@ class MotionNetwork(MotionEstimator):
         self.networks_: list[MotionNet] = []
         self.knows_ = []
         self.own_networks_: dict[str, list[MotionNet]] = {}
-        errors: tuple[list, list] = ([], [])  # in units of the predicted scale
+        held: tuple[list, list] = (
+            [],
+            [],
+        )  # of known and of new people: what was measured, mean and scale that were said
         for k, (fold, key) in enumerate(zip(folds, keys)):
             taught = {s.subject for s, t in zip(stretches, fold.train) if np.isfinite(s.targets[t]).any()}
             self.knows_.append([s for s in self.subjects_ if s in taught])
@@ -121,19 +128,29 @@ class MotionNetwork(MotionEstimator):
             tested = [(s, t) for s, t in zip(stretches, fold.test) if t.any()]
             for (s, test), (mean, scale) in zip(tested, self._of_network(k, [s for s, _ in tested])):
                 kind = KNOWN if s.subject in taught else NEW
-                errors[kind].append(((s.targets - mean) / scale)[test])
-        self._calibrate(errors)
+                held[kind].append((s.targets[test], mean[test], scale[test]))
+        self._calibrate(held)
 
-    def _calibrate(self, errors: tuple[list, list]) -> None:
-        """Without held-out people those of the training stand for new ones, and the other way round."""
+    def _calibrate(self, held: tuple[list, list]) -> None:
+        """What held-out people say of new ones, and the factors of the interval.
+
+        Without held-out people those of the training stand for new ones, and the other way round.
+        """
+        nothing = Personal.nothing(self.size_.size)
+        typical = nothing
+        if held[NEW]:
+            measured, said, _ = map(np.concatenate, zip(*held[NEW]))
+            typical = Personal.fit(said, measured, self.size_, self.config.rate_hz).part_way(TYPICAL)
+        self.typical_ = np.stack([typical.gain, typical.offset])
         factors = np.full((2, self.size_.size), np.nan)
-        for kind, own in enumerate(errors):
+        for kind, personal in ((KNOWN, nothing), (NEW, typical)):
+            own = [(y - personal.of(Estimate(m)).mean) / (personal.gain * scale) for y, m, scale in held[kind]]
             if own:
                 factors[kind] = calibrated(np.abs(np.concatenate(own)), self.config.interval_level)
                 if self.config.interval_of == "activity":
                     factors[kind] *= np.sqrt(1 - noise_share(own, self.config.rate_hz, self.config.cutoff_hz))
         self.conformal_ = np.where(np.isfinite(factors), factors, factors[::-1])
-        self.new_people_ = bool(errors[NEW])
+        self.new_people_ = bool(held[NEW])
 
     def _learned(self, stretches: list[Stretch], fold: Hidden, key: jax.Array) -> MotionNet:
         key_start, key_train = jax.random.split(key)
@@ -173,7 +190,7 @@ class MotionNetwork(MotionEstimator):
     def _estimate_stretch(self, stretch: Stretch) -> Estimate:
         who = stretch.subject
         networks, whom = self._networks_of(who)
-        known = who in self.own_networks_ or any(who in some for some in self.knows_)
+        known = self._knows(who)
         parts = np.stack([self._predicted(net, {who: w}, [stretch])[0] for net, w in zip(networks, whom)])
         mean = parts[:, 0].mean(axis=0)
         factor = self.conformal_[KNOWN if known else NEW]
@@ -189,6 +206,15 @@ class MotionNetwork(MotionEstimator):
         if knowing:
             return knowing, [self.subjects_.index(who)] * len(knowing)
         return self.networks_, [NOBODY] * len(self.networks_)
+
+    def _knows(self, who: str) -> bool:
+        return who in self.own_networks_ or any(who in some for some in self.knows_)
+
+    def _personal(self, who: str) -> Personal:
+        if who in self.people_ or self._knows(who):
+            return super()._personal(who)
+        gain, offset = self.typical_
+        return Personal(gain, offset, np.ones(gain.size))
 
     def _of_network(self, k: int, stretches: list[Stretch]) -> list[Float[np.ndarray, "two _time muscle"]]:
         """What a general network says, which knows some of the people."""
