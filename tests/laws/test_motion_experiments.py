@@ -307,7 +307,7 @@ def test_an_experiment_says_in_words_what_it_supports(tmp_path: Path) -> None:
         "unseen-movement", list(moving_people(2, 3, 3)), methods=["mean-curve"], options={"n_folds": 3}, folder=tmp_path
     )
     told = " ".join(found.verdict)
-    assert "mean-curve: R² of new repetition against unseen movement +" in told
+    assert "R² of new repetition against unseen movement: mean-curve +" in told
     assert "this hints, and so few people cannot show, that the estimate is better" in told
     assert "fewer than 8 people" in told and found.experiment.limits in told
     content = json.loads(found.to_json())

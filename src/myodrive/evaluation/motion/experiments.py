@@ -191,19 +191,20 @@ def between(scores: MotionScores, contrasts: Sequence[Contrast], measure: str = 
 
 
 def contrasts_in_words(scores: MotionScores, contrasts: Sequence[Contrast]) -> list[str]:
-    """What each contrast says, method by method."""
+    """What each contrast says: a paragraph, with a sentence for those methods that say the same."""
     table = between(scores, contrasts)
     told = []
     for contrast in contrasts:
-        rows = [
-            row
-            for row in table.to_dict(orient="records")
-            if (row["condition"], row["reference"]) == (contrast.condition, contrast.reference)
-            and any(abs(d) > ROUNDING for d in row["differences"].values())  # a method that does not read what differs
-        ]
-        for row in rows:
-            what = f"{row['method']}: R² of {contrast.condition} against {contrast.reference} {in_words(row)}"
-            told.append(f"{what}: {SETTLED[weight(row)]} {contrast.claim}.")
+        same: dict[Weight, list[str]] = {}
+        for row in table.to_dict(orient="records"):
+            of_it = (row["condition"], row["reference"]) == (contrast.condition, contrast.reference)
+            if of_it and any(
+                abs(d) > ROUNDING for d in row["differences"].values()
+            ):  # else it reads nothing that differs
+                same.setdefault(weight(row), []).append(f"{row['method']} {in_words(row)}")
+        if same:
+            each = [f"{'; '.join(methods)}: {SETTLED[settled]} {contrast.claim}." for settled, methods in same.items()]
+            told.append(f"R² of {contrast.condition} against {contrast.reference}: {' '.join(each)}")
     return told
 
 
