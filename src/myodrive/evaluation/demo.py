@@ -43,7 +43,8 @@ def write_demo_study(path: Path) -> Path:
 # A network that learns within seconds: it shows what a run looks like, not how good an estimate from movement can be.
 DEMO_TRAINING: dict[str, Any] = {
     "settings": {
-        "lstm": {"n_unit": 16, "n_folds": 2, "n_steps": 80},
+        "lstm": {"n_unit": 16, "n_folds": 2, "n_steps": 300, "window_s": 0.8, "noise": 0.1},
+        "motion": {"inputs": ["angles", "moments"]},
         "conditioning": {"relative_to": "mvc"},  # the EMG of simulated arms is a share of the maximum contraction
     },
     "n_folds": 2,
