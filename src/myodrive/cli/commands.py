@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from myodrive.cli.app import Already, Emg, File, Files, Muscle, Out, Rate, Units, app
-from myodrive.cli.jobs import given_study, run_estimate, run_refine, run_train
+from myodrive.cli.jobs import given_study, run_estimate, run_refine, run_train, show
 from myodrive.cli.parsing import key_values, method_settings, muscle_pairs, one_of, reading_options, refuse_options
 from myodrive.cli.terminal import progress
 
@@ -233,7 +233,7 @@ def simulate(
     written = write_simulation(recording, folder, formats=format_ or [], report=render_simulation(recording))
     for sentence in tell(recording):
         print(sentence)
-    print(f"report: {written / 'report.html'}")
+    show(written / "report.html")
 
 
 @app.command()
@@ -334,8 +334,6 @@ def predict(
         print(f"{recording.label}: {', '.join(activation.muscles)}")
         for note in activation.notes:
             print(f"  {note}")
-    print(f"report: {report}")
-    if open_:
-        typer.launch(str(report))
+    show(report, open_)
     if result.refused:
         raise typer.Exit(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Iterable
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,9 +32,8 @@ def run_estimate(options: dict[str, Any], out: Path | None, summary: bool, open_
         step("report", 1, 1)
         write_results(result, folder, summary=summary)
     shutil.rmtree(unfinished, ignore_errors=True)
-    tell_result(result, folder)
-    if open_:
-        typer.launch(str(folder / "report.html"))
+    tell_result(result)
+    show(folder / "report.html", open_)
     if result.failed:
         raise typer.Exit(1)
     return result
@@ -56,11 +56,8 @@ def run_refine(
     if result.comparison:
         for table in result.comparison.tables():
             console().print(table)
-    for sentence in (*result.reasons, *result.verdict):
-        print(sentence)
-    print(f"report: {report}")
-    if open_:
-        typer.launch(str(report))
+    tell((*result.reasons, *result.verdict))
+    show(report, open_)
 
 
 def run_train(files: list[Path], reading: dict[str, Any], folder: Path, open_: bool, **options: Any) -> None:
@@ -77,12 +74,8 @@ def run_train(files: list[Path], reading: dict[str, Any], folder: Path, open_: b
     shutil.rmtree(kept, ignore_errors=True)
     if result.scores is not None:
         console().print(result.scores.table())
-    for sentence in result.verdict:
-        print(sentence)
-    print(f"model: {folder}")
-    print(f"report: {report}")
-    if open_:
-        typer.launch(str(report))
+    tell((*result.verdict, f"model: {folder}"))
+    show(report, open_)
 
 
 def motion_experiment(
@@ -96,17 +89,13 @@ def motion_experiment(
         found = run_motion_experiment(
             name,
             recordings,
-            **methods(method),
-            seeds=range(1000, 1000 + seeds),
-            options=settings.get(name, {}),
-            settings={m: o for m, o in settings.items() if m != name},
+            **asked(name, method, settings, seeds),
             folder=folder.with_name(f"{folder.name}.findings"),
             progress=step,
         )
     console().print(found.scores.table())
-    for sentence in found.verdict:
-        print(sentence)
-    print(f"report: {write_motion_findings(found, folder)}")
+    tell(found.verdict)
+    show(write_motion_findings(found, folder))
     return found.to_json()
 
 
@@ -127,21 +116,17 @@ def emg_experiment(
         result = run_experiment(
             name,
             recordings,
-            **methods(method),
-            seeds=range(1000, 1000 + seeds),
-            options=settings.get(name, {}),
-            settings={m: o for m, o in settings.items() if m != name},
+            **asked(name, method, settings, seeds),
             unseen=unseen,
             folder=folder.with_name(f"{folder.name}.findings"),
             progress=step,
         )
     console().print(result.table())
-    for sentence in result.verdict:
-        print(sentence)
+    tell(result.verdict)
     for row in result.rows:
         if row["why"]:
             print(f"{row['method']} left out: {row['why']}", file=sys.stderr)
-    print(f"report: {write_experiment(result, folder)}")
+    show(write_experiment(result, folder))
     return result.to_json()
 
 
@@ -169,15 +154,16 @@ def refinement_experiment(
         )
     for table in found.comparison.tables():
         console().print(table)
-    for sentence in found.verdict:
-        print(sentence)
-    print(f"report: {write_findings(found, folder)}")
+    tell(found.verdict)
+    show(write_findings(found, folder))
     return found.to_json()
 
 
-def methods(method: list[str] | None) -> dict[str, list[str]]:
-    """The methods that were asked for, each of which may be several with commas between; nothing where none was."""
-    return {"methods": [m.strip() for one in method for m in one.split(",")]} if method else {}
+def asked(name: str, method: list[str] | None, settings: dict[str, Any], seeds: int) -> dict[str, Any]:
+    """What an experiment is asked with: its own options apart from those of methods, which may stand with commas between."""
+    chosen = {"methods": [m.strip() for one in method for m in one.split(",")]} if method else {}
+    of_methods = {m: o for m, o in settings.items() if m != name}
+    return {**chosen, "seeds": range(1000, 1000 + seeds), "options": settings.get(name, {}), "settings": of_methods}
 
 
 def given_study(files: list[Path], reading: dict[str, Any]) -> Study:
@@ -187,8 +173,20 @@ def given_study(files: list[Path], reading: dict[str, Any]) -> Study:
     return read_study(files[0] if len(files) == 1 else files, **reading)
 
 
-def tell_result(result: StudyResult, folder: Path) -> None:
-    """What came out, what did not, and where the report is."""
+def tell(sentences: Iterable[str]) -> None:
+    for sentence in sentences:
+        print(sentence)
+
+
+def show(report: Path, open_: bool = False) -> None:
+    """Say where the report is, and open it where that was asked for."""
+    print(f"report: {report}")
+    if open_:
+        typer.launch(str(report))
+
+
+def tell_result(result: StudyResult) -> None:
+    """What came out of each recording, and what did not."""
     for recording in result.recordings:
         n_muscle = recording.recording["emg"].sizes["muscle"]
         n_masked = len({f.muscle for f in recording.findings if f.masked and isnan(f.start_s) and f.muscle})
@@ -198,4 +196,3 @@ def tell_result(result: StudyResult, folder: Path) -> None:
             print(f"  {', '.join(m for m, reason in recording.skipped.items() if reason == why)} left out: {why}")
     for why in result.failed.values():
         print(f"FAILED  {why}", file=sys.stderr)
-    print(f"report: {folder / 'report.html'}")

@@ -94,9 +94,7 @@ def motion_features(recording: Recording, options: MotionOptions) -> xr.DataArra
     names = with_derivatives(list(map(str, still.feature.values)), options.derivatives)
     columns = [differentiate(still, order, options.cutoff_hz).values for order in range(options.derivatives + 1)]
     if "moments" in options.inputs:
-        moments = _moments(recording, options)
-        if not np.array_equal(moments.time.values, still.time.values):
-            moments = resample_to(moments, still.time.values)
+        moments = _on_clock(_moments(recording, options), still.time.values)
         names += [str(n) for n in moments.feature.values]
         columns.append(moments.values)
     values = np.concatenate(columns, axis=1)
@@ -113,7 +111,7 @@ def position_features(recording: Recording, options: MotionOptions) -> xr.DataAr
         )
     parts = [_READERS[name](recording, options) for name in moving]
     clock = parts[0].time.values
-    same = [p if np.array_equal(p.time.values, clock) else resample_to(p, clock) for p in parts]
+    same = [_on_clock(p, clock) for p in parts]
     if len(same) == 1:
         return same[0]
     return xr.concat([p.assign_coords(time=parts[0].time) for p in same], dim="feature")
@@ -230,6 +228,10 @@ def _orientation(recording: Recording, options: MotionOptions) -> xr.DataArray:
     names = [f"{segments[i]} {name}" for i in moving for name in SIX_D]
     values = six_d(matrices[:, moving]).reshape(quaternions.sizes["time"], -1)
     return make_signal(values, ("time", "feature"), {"feature": names}, units="1", time=quaternions.time.values)
+
+
+def _on_clock(part: xr.DataArray, clock: np.ndarray) -> xr.DataArray:
+    return part if np.array_equal(part.time.values, clock) else resample_to(part, clock)
 
 
 _READERS: dict[str, Callable[[Recording, MotionOptions], xr.DataArray]] = {

@@ -117,10 +117,8 @@ class MotionNetwork(MotionEstimator):
         self.networks_: list[MotionNet] = []
         self.knows_ = []
         self.own_networks_: dict[str, list[MotionNet]] = {}
-        held: tuple[list, list] = (
-            [],
-            [],
-        )  # of known and of new people: what was measured, mean and scale that were said
+        # Of known and of new people what was measured, and mean and scale that were said of it.
+        held: tuple[list, list] = ([], [])
         for k, (fold, key) in enumerate(zip(folds, keys)):
             taught = {s.subject for s, t in zip(stretches, fold.train) if np.isfinite(s.targets[t]).any()}
             self.knows_.append([s for s in self.subjects_ if s in taught])
@@ -190,10 +188,9 @@ class MotionNetwork(MotionEstimator):
     def _estimate_stretch(self, stretch: Stretch) -> Estimate:
         who = stretch.subject
         networks, whom = self._networks_of(who)
-        known = self._knows(who)
         parts = np.stack([self._predicted(net, {who: w}, [stretch])[0] for net, w in zip(networks, whom)])
         mean = parts[:, 0].mean(axis=0)
-        factor = self.conformal_[KNOWN if known else NEW]
+        factor = self.conformal_[KNOWN if self._knows(who) else NEW]
         half = factor * parts[:, 1].mean(axis=0)
         mean[:, np.isnan(factor)] = np.nan  # never measured
         return Estimate(*(np.maximum(v, 0.0) for v in (mean, mean - half, mean + half)))
