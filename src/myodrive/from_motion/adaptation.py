@@ -173,11 +173,12 @@ class HeldOut:
         With the cut-off of the envelope the interval is one of the activity, and the sampling noise of what is measured
         does not count (see `noise_share`).
         """
-        pieces = []
+        pieces, levels = [], []
         for y, g, o in zip(self.measured, self.general, self.own):
             half = half_width(o if share > 0 else g)
             pieces.append((y - g.mean - share * (o.mean - g.mean)) / half)
-        noise = noise_share(pieces, rate_hz, cutoff_hz) if cutoff_hz else np.zeros(pieces[0].shape[1])
+            levels.append(y / half)
+        noise = noise_share(pieces, levels, rate_hz, cutoff_hz) if cutoff_hz else np.zeros(pieces[0].shape[1])
         ratio = np.abs(np.concatenate(pieces))
         widths = np.ones(ratio.shape[1])
         for i, column in enumerate(ratio.T):

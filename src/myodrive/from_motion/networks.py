@@ -143,10 +143,11 @@ class MotionNetwork(MotionEstimator):
         factors = np.full((2, self.size_.size), np.nan)
         for kind, personal in ((KNOWN, nothing), (NEW, typical)):
             own = [(y - personal.of(Estimate(m)).mean) / (personal.gain * scale) for y, m, scale in held[kind]]
+            levels = [y / (personal.gain * scale) for y, _, scale in held[kind]]
             if own:
                 factors[kind] = calibrated(np.abs(np.concatenate(own)), self.config.interval_level)
                 if self.config.interval_of == "activity":
-                    factors[kind] *= np.sqrt(1 - noise_share(own, self.config.rate_hz, self.config.cutoff_hz))
+                    factors[kind] *= np.sqrt(1 - noise_share(own, levels, self.config.rate_hz, self.config.cutoff_hz))
         self.conformal_ = np.where(np.isfinite(factors), factors, factors[::-1])
         self.new_people_ = bool(held[NEW])
 
