@@ -7,7 +7,7 @@ people and 23 movements of the arm.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import zip_longest
 from typing import Any, ClassVar
 
@@ -32,6 +32,8 @@ from myodrive.recording import Recording, Study
 
 Texts = tuple[str, ...]
 SINGLE, MULTI = "single-joint", "multi-joint"
+LEAST_ELEMENT_S = 0.6  # what is shorter has too little EMG for an envelope
+CHOOSE_ON = {"new-repetition": "repetition", "new-movement": "movement", "new-subject": "group"}  # see `Fit`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,19 +56,42 @@ class Plan:
 
 
 @dataclasses.dataclass(frozen=True)
-class UnseenMovement:
-    """Movements that were learned from against movements that nobody did in training, on the same trials.
+class InFolds:
+    """Base of the experiments that hold out repetitions, movements or people.
 
     Parameters
     ----------
     n_folds : int
-        The movements are dealt to that many folds.
+        The movements or people are dealt to that many folds.
     tested : sequence of str
         Repetitions that are scored; without it the last quarter.
     """
 
-    n_folds: int = 6
+    n_folds: int = 3
     tested: Texts = ()
+
+    def _fits(self, study: Study, split: str, condition: str) -> list[Fit]:
+        return fits_of(study, split, self.tested, self.n_folds, condition)
+
+
+@dataclasses.dataclass(frozen=True)
+class BySplit(InFolds):
+    """Base of those that can be asked of any split.
+
+    Parameters
+    ----------
+    split : str
+        "new-repetition", "new-movement" or "new-subject".
+    """
+
+    split: str = "new-repetition"
+
+
+@dataclasses.dataclass(frozen=True)
+class UnseenMovement(InFolds):
+    """Movements that were learned from against movements that nobody did in training, on the same trials."""
+
+    n_folds: int = 6
     name: ClassVar[str] = "unseen-movement"
     question: ClassVar[str] = "How much worse is the estimate for a movement that nobody did in training?"
     needs: ClassVar[str] = "EMG and joint angles or markers of several movements, each repeated"
@@ -77,30 +102,17 @@ class UnseenMovement:
     def plan(self, study: Study) -> Plan:
         study = known_people(study)
         fits = [
-            *fits_of(study, "new-repetition", self.tested, self.n_folds, "new repetition"),
-            *fits_of(study, "new-movement", self.tested, self.n_folds, "unseen movement"),
+            *self._fits(study, "new-repetition", "new repetition"),
+            *self._fits(study, "new-movement", "unseen movement"),
         ]
         claim = "the estimate is better for a movement that was learned from"
         return Plan(study, fits, (Contrast("new repetition", "unseen movement", claim),))
 
 
 @dataclasses.dataclass(frozen=True)
-class Segmentation:
-    """Movements learned and estimated whole, or cut into their elements by the speed of the hand.
+class Segmentation(BySplit):
+    """Movements learned and estimated whole, or cut into their elements by the speed of the hand."""
 
-    Parameters
-    ----------
-    split : str
-        "new-repetition", "new-movement" or "new-subject".
-    n_folds : int
-        Of movements or people.
-    tested : sequence of str
-        As of `UnseenMovement`.
-    """
-
-    split: str = "new-repetition"
-    n_folds: int = 3
-    tested: Texts = ()
     name: ClassVar[str] = "segmentation"
     question: ClassVar[str] = "Does it help to cut movements into elements?"
     needs: ClassVar[str] = "EMG and joint angles or markers, movements that begin and end at rest"
@@ -113,27 +125,18 @@ class Segmentation:
         spans = {i: elements(recording) for i, recording in enumerate(study)}
         fits = []
         for condition, pieces in (("whole movements", False), ("elements", True)):
-            for fit in fits_of(study, self.split, self.tested, self.n_folds, condition):
-                fits.append(dataclasses.replace(fit, pieces=pieces))
+            fits += [dataclasses.replace(fit, pieces=pieces) for fit in self._fits(study, self.split, condition)]
         contrast = Contrast("elements", "whole movements", "cutting movements into elements helps")
         return Plan(study, fits, (contrast,), spans)
 
 
 @dataclasses.dataclass(frozen=True)
-class Inputs:
+class Inputs(BySplit):
     """What the methods read: the hand's pose with the swivel angle or without, or joint angles; with derivatives or without.
 
     Moments of the arm beside its angles, where these have the names of `ArmJoints`.
-
-    Parameters
-    ----------
-    split, n_folds, tested
-        As of `Segmentation`.
     """
 
-    split: str = "new-repetition"
-    n_folds: int = 3
-    tested: Texts = ()
     name: ClassVar[str] = "inputs"
     question: ClassVar[str] = "What of a movement has to be known: hand or joints, swivel angle, derivatives, moments?"
     needs: ClassVar[str] = "EMG with joint angles, markers of shoulder, elbow, wrist and hand, or both"
@@ -164,27 +167,23 @@ class Inputs:
         fits = [
             dataclasses.replace(fit, motion=dict(options))
             for name, options in chosen.items()
-            for fit in fits_of(study, self.split, self.tested, self.n_folds, name)
+            for fit in self._fits(study, self.split, name)
         ]
         contrasts = tuple(c for c in self.contrasts if {c.condition, c.reference} <= set(chosen))
         return Plan(study, fits, contrasts)
 
 
 @dataclasses.dataclass(frozen=True)
-class Diversity:
+class Diversity(InFolds):
     """Trained on single-joint movements, on multi-joint ones or on both, at the same amount of data.
 
     Parameters
     ----------
     single_joint : sequence of str
         The names of the movements of one joint; all others are of several. Not needed where recordings say their kind.
-    n_folds, tested
-        As of `UnseenMovement`.
     """
 
     single_joint: Texts = ()
-    n_folds: int = 3
-    tested: Texts = ()
     name: ClassVar[str] = "diversity"
     question: ClassVar[str] = "Is a diverse training set better than only single-joint or only multi-joint movements?"
     needs: ClassVar[str] = "EMG and joint angles or markers of single-joint and of multi-joint movements"
@@ -204,7 +203,7 @@ class Diversity:
             )
         study = Study([r.replace(info={**r.info, "kind": kind}) for r, kind in zip(study, kinds)], study.name)
         fits = []
-        for k, fold in enumerate(_folds(study, "new-movement", self.tested, self.n_folds)):
+        for k, fold in enumerate(folds_of(study, "new-movement", self.tested, self.n_folds)):
             pools = {
                 f"{SINGLE} only": [i for i in fold.train if kinds[i] == SINGLE],
                 f"{MULTI} only": [i for i in fold.train if kinds[i] == MULTI],
@@ -338,10 +337,7 @@ def elements(recording: Recording) -> list[tuple[float, float]]:
     return long or [(float(time[0]), float(time[-1]))]
 
 
-LEAST_ELEMENT_S = 0.6  # what is shorter has too little EMG for an envelope
-
-
-def _folds(study: Study, name: str, tested: Texts, n_folds: int) -> list[Fold]:
+def folds_of(study: Study, split: str, tested: Texts, n_folds: int) -> list[Fold]:
     """The folds of a split by its name; of unseen movements tested are the repetitions that a new repetition is tested on."""
     repetition, movement = NewRepetition(tested=tested or last_quarter(study)), NewMovement(n_folds)
     repeated = len({r.repetition for r in study}) > 1
@@ -350,17 +346,14 @@ def _folds(study: Study, name: str, tested: Texts, n_folds: int) -> list[Fold]:
         "new-movement": Crossed(repetition, movement) if repeated else movement,
         "new-subject": NewSubject(n_folds),
     }
-    if name not in splits:
-        raise OptionError(f"no split '{name}' here. There are: {', '.join(splits)}.", where="split")
-    return splits[name].split(study)
-
-
-CHOOSE_ON = {"new-repetition": "repetition", "new-movement": "movement", "new-subject": "group"}
+    if split not in splits:
+        raise OptionError(f"no split '{split}' here. There are: {', '.join(splits)}.", where="split")
+    return splits[split].split(study)
 
 
 def fits_of(study: Study, split: str, tested: Texts, n_folds: int, condition: str) -> list[Fit]:
     """One fit for each fold of a split, with its test."""
-    folds: Sequence[Fold] = _folds(study, split, tested, n_folds)
+    folds = folds_of(study, split, tested, n_folds)
     return [
         Fit(
             condition if len(folds) == 1 else f"{condition} {k + 1}",
