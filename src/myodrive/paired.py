@@ -21,7 +21,7 @@ from myodrive.conditioning.kinematics import resample_to
 from myodrive.conditioning.normalisation import Normalisation
 from myodrive.errors import OptionError, SignalError
 from myodrive.estimator import Estimate, Estimator, EstimatorConfig, versions
-from myodrive.learning.splits import TimeBlocks
+from myodrive.learning.time_blocks import TimeBlocks
 from myodrive.recording import Recording, Study, data_hash, gap_free_runs, sampling_rate
 from myodrive.trials import as_trials, per_run, to_clock
 

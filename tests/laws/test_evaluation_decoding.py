@@ -11,7 +11,7 @@ from myodrive.errors import MyodriveError
 from myodrive.evaluation.decoding import decode
 from myodrive.evaluation.references import event_mean, odd_even_r, one_label, others_mean, single_trial_r2
 from myodrive.learning.linear import at_lag, fit_ridge
-from myodrive.learning.splits import TimeBlocks
+from myodrive.learning.time_blocks import TimeBlocks
 
 RATE = 50.0
 TIME = np.arange(0, 60, 1 / RATE)

@@ -14,13 +14,11 @@ from myodrive.learning.splits import (
     NewRepetition,
     NewSubject,
     NewSubjectPlus,
-    StudySplit,
-    TimeBlocks,
-    find_copies,
     in_order,
-    nested,
     split_by_name,
 )
+from myodrive.learning.study_split import StudySplit, find_copies, nested
+from myodrive.learning.time_blocks import TimeBlocks
 from myodrive.recording import Recording, Study, make_signal
 
 rows = st.lists(

@@ -17,7 +17,7 @@ from myodrive.errors import OptionError, SignalError
 from myodrive.evaluation import metrics
 from myodrive.evaluation.references import Cycles, event_mean, residual
 from myodrive.learning.linear import at_lag, fit_ridge
-from myodrive.learning.splits import TimeBlocks
+from myodrive.learning.time_blocks import TimeBlocks
 
 LAGS_S = tuple(np.round(np.arange(-0.1, 0.301, 0.02), 3).tolist())  # EMG leads force by 30–120 ms, and angles by more
 PENALTIES = tuple(10.0 ** np.arange(-5.0, 1.0))  # of standardised features, per sample

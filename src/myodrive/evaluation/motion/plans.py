@@ -19,7 +19,6 @@ from myodrive.errors import OptionError, SignalError
 from myodrive.evaluation.motion.comparison import Fit, Spans, Test, kind_of
 from myodrive.learning.splits import (
     Crossed,
-    Fold,
     NewMovement,
     NewRepetition,
     NewSubject,
@@ -28,6 +27,7 @@ from myodrive.learning.splits import (
     first_seconds,
     in_order,
 )
+from myodrive.learning.study_split import Fold
 from myodrive.recording import Recording, Study
 
 Texts = tuple[str, ...]
