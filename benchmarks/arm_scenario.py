@@ -29,8 +29,9 @@ from myodrive.from_motion.mean_curve import MeanCurve
 from myodrive.from_motion.ridge import RidgeFIR
 from myodrive.recording import Recording, Study
 from myodrive.truth import arm
-from myodrive.truth.arm import ARM, ArmSetting, simulate_arm
+from myodrive.truth.arm import simulate_arm
 from myodrive.truth.arm_movements import MOVEMENTS
+from myodrive.truth.arm_people import ARM, ArmSetting
 
 NAMES = [m.name for m in MOVEMENTS]
 SECONDS = (10.0, 30.0, 60.0)

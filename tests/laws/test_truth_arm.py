@@ -18,8 +18,10 @@ pytestmark = pytest.mark.skipif(
     reason="the packages mujoco and myo-sim, of the extra mujoco, are not installed",
 )
 from myodrive.from_simulation import static_optimization  # noqa: E402
-from myodrive.truth import arm, arm_body, arm_emg, arm_movements  # noqa: E402
-from myodrive.truth.arm import ARM, MEASURED, ArmSetting, simulate_arm  # noqa: E402
+from myodrive.truth import arm, arm_activity, arm_body, arm_emg, arm_movements  # noqa: E402
+from myodrive.truth.arm import simulate_arm  # noqa: E402
+from myodrive.truth.arm_emg import MEASURED  # noqa: E402
+from myodrive.truth.arm_people import ARM, ArmSetting, draw_person  # noqa: E402
 
 FEW = ("shoulder abduction", "elbow flexion")
 ALONE = ARM.model_copy(
@@ -141,7 +143,7 @@ def test_muscles_make_the_moments_that_the_movement_needs(monkeypatch: pytest.Mo
         solved.append(static_optimization.solve_static_optimization(problem, **options))  # type: ignore[arg-type]
         return solved[-1]
 
-    monkeypatch.setattr(arm, "solve_static_optimization", keep)
+    monkeypatch.setattr(arm_activity, "solve_static_optimization", keep)
     simulate_arm(1000, n_known=1, n_new=0, n_repetition=1, movements=FEW, emg="none")
     assert len(solved) == 2  # one call for all trials, and one with the co-contraction
     for result in solved:
@@ -207,7 +209,7 @@ def test_emg_follows_the_activity_as_a_share_of_the_maximum() -> None:
     assert 0.5 < emg.max() / activation.max() < 2
     raw = one("shoulder abduction", emg="raw")["emg"]
     assert raw.attrs["units"] == "V" and raw.attrs["stage"] == "raw"
-    person = arm.draw_person(1000, 0, True)
+    person = draw_person(1000, 0, True)
     assert person.electrodes is not None
     shares = arm_emg.emg_envelope(raw.values)[: emg.size] / person.electrodes.maximum
     assert shares[:, 1] == pytest.approx(emg, abs=1e-4)

@@ -19,98 +19,18 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict
-from scipy.interpolate import CubicSpline
-from scipy.ndimage import gaussian_filter1d
 
 from myodrive.errors import OptionError
-from myodrive.from_simulation.mujoco_model import MujocoModel
-from myodrive.from_simulation.muscle_problem import MuscleProblem
-from myodrive.from_simulation.static_optimization import solve_static_optimization
-from myodrive.from_simulation.steps import MUSCLE_RESERVE
 from myodrive.recording import Recording, Source, Study, make_signal
 from myodrive.truth import arm_body, arm_emg
-from myodrive.truth.arm_body import BALANCED, JOINTS, MARKERS, MUSCLES, Geometry
+from myodrive.truth.arm_activity import true_activation
+from myodrive.truth.arm_body import JOINTS, MARKERS, MUSCLES
+from myodrive.truth.arm_emg import MEASURED, RATE_HZ
 from myodrive.truth.arm_file import read_arm, write_arm
-from myodrive.truth.arm_movements import MOVEMENTS, Habit, Motion, Movement, draw_habit, draw_motion
+from myodrive.truth.arm_movements import MOVEMENTS
+from myodrive.truth.arm_people import ARM, ArmSetting, Person, Trial, draw_person, draw_trial, stream
 
 VERSION = 1  # of the scenario; another is another file in the cache
-RATE_HZ = arm_emg.RATE_HZ
-TRACKING = 20.0  # so much dearer than effort is it to leave the co-contraction that was meant
-FAST_RAD_S = 2.5  # root mean square over four joints at which co-contraction has grown by `with_speed`
-MEASURED = {  # the label of an electrode: the muscles of the model below it, and the muscle's name
-    "R DELT ANT": (("DELT1",), "anterior deltoid"),
-    "R DELT MED": (("DELT2",), "middle deltoid"),
-    "R DELT POST": (("DELT3",), "posterior deltoid"),
-    "R PEC MAJ": (("PECM1",), "pectoralis major"),
-    "R BIC": (("BIClong", "BICshort"), "biceps brachii"),
-    "R TRI LAT": (("TRIlat",), "triceps brachii caput laterale"),
-    "R BRD": (("BRD",), "brachioradialis"),
-    "R INFRA": (("INFSP",), "infraspinatus"),
-}
-Range = tuple[float, float]
-
-
-class ArmSetting(BaseModel):
-    """How people differ and trials vary. Spreads are standard deviations of a logarithm unless said otherwise."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    strength: float = 0.8  # of all muscles, relative to the model
-    strength_spread: float = 0.12  # of people
-    muscle_spread: float = 0.1  # of each muscle of a person
-    delay_s: Range = (0.03, 0.08)  # electromechanical, drawn per person: so much does activity lead
-    cocontraction: Range = (0.1, 0.3)  # share of the antagonists' activity, drawn per person
-    cocontraction_muscle: float = 0.3  # spread over the muscles of a person
-    cocontraction_movement: float = 0.1  # over the movements of a person
-    cocontraction_trial: float = 0.15
-    with_speed: float = 0.6  # growth of co-contraction and tone in fast movements
-    tone: Range = (0.002, 0.01)  # activity without any need, drawn per muscle of a person
-    load_spread: float = 1.0  # of the load in the hand (Beta(4, 4) over the movement's range); 0 for its middle
-    resistance_trial: float = 0.1
-    rise_s: float = 0.03  # no muscle switches within a frame: a Gaussian of this width
-    effort: Range = (0.9, 1.0)  # reached in the maximum contraction, drawn per muscle of a person
-    crosstalk: float = 0.03  # share of the next muscle's EMG that an electrode sees
-
-
-ARM = ArmSetting()
-
-
-@dataclasses.dataclass(frozen=True)
-class Person:
-    """Who moves: fixed in all trials."""
-
-    name: str
-    known: bool  # one of those to learn from
-    height_m: float
-    mass_kg: float
-    proportion: float  # of the arm, relative to one of that height
-    strength: Float[np.ndarray, " muscle"]
-    delay_s: float
-    cocontraction: Float[np.ndarray, " muscle"]
-    of_movement: dict[str, float]  # factor of co-contraction
-    tone: Float[np.ndarray, " muscle"]
-    resistance: float  # factor
-    habit: Habit
-    electrodes: arm_emg.Electrodes | None
-
-
-@dataclasses.dataclass(frozen=True)
-class Trial:
-    """What was drawn for one repetition of one movement."""
-
-    movement: Movement
-    repetition: int
-    motion: Motion
-    load_kg: float
-    cocontraction: float  # factor
-    resistance: float  # factor
-
-    @property
-    def time(self) -> Float[np.ndarray, " time"]:
-        """The instants of its samples, s."""
-        return np.arange(round(self.motion.duration_s * RATE_HZ) + 1) / RATE_HZ
 
 
 def simulate_arm(
@@ -184,84 +104,6 @@ def simulate_arm(
     return study
 
 
-def draw_person(seed: int, index: int, known: bool, setting: ArmSetting = ARM, *, with_emg: bool = True) -> Person:
-    """The same person whatever the others are."""
-    body, habit, below = (np.random.default_rng(_stream(seed, known, index, k)) for k in range(3))
-    height = float(np.clip(1.73 + 0.09 * body.standard_normal(), 1.5, 1.98))
-    mass = float(np.clip(23.5 + 2.2 * body.standard_normal(), 18.5, 30)) * height**2
-    n_muscle, n_movement = len(MUSCLES), len(MOVEMENTS)
-    proportion = float(np.exp(0.025 * body.standard_normal()))
-    strength = setting.strength * np.exp(
-        setting.strength_spread * body.standard_normal() + setting.muscle_spread * body.standard_normal(n_muscle)
-    )
-    delay = float(body.uniform(*setting.delay_s))
-    share = body.uniform(*setting.cocontraction) * np.exp(setting.cocontraction_muscle * body.standard_normal(n_muscle))
-    tone = body.uniform(*setting.tone, n_muscle)
-    factors = np.exp(setting.cocontraction_movement * body.standard_normal(n_movement))
-    resistance = float(np.exp(0.1 * body.standard_normal()))
-    effort = body.uniform(*setting.effort, len(MEASURED))
-    return Person(
-        name=f"{'known' if known else 'new'} {index + 1}",
-        known=known,
-        height_m=height,
-        mass_kg=mass,
-        proportion=proportion,
-        strength=strength,
-        delay_s=delay,
-        cocontraction=share,
-        of_movement=dict(zip((m.name for m in MOVEMENTS), factors.tolist())),
-        tone=tone,
-        resistance=resistance,
-        habit=draw_habit(habit),
-        electrodes=arm_emg.place_electrodes(effort, setting.crosstalk, below) if with_emg else None,
-    )
-
-
-def true_activation(
-    trials: Sequence[Trial], person: Person, arm: MujocoModel, setting: ArmSetting
-) -> tuple[list[Float[np.ndarray, "_time muscle"]], list[Float[np.ndarray, "_time marker axis"]]]:
-    """The activity of all muscles of the model in each trial, and where its markers are (m).
-
-    All frames of all trials are solved in one call: static optimisation, and again with each muscle drawn towards a share
-    of its antagonists' activity, at the same moments.
-    """
-    moved = [[trial.motion(trial.time, order) for trial in trials] for order in range(3)]
-    geometry = arm_body.study_motion(arm, *map(np.concatenate, moved))
-    ends = np.cumsum([len(v) for v in moved[0]])[:-1]
-    moments = np.concatenate([_moments(t, person, part) for t, part in zip(trials, _split(geometry, ends))])
-    problem = MuscleProblem(
-        muscles=MUSCLES,
-        coordinates=BALANCED,
-        time=np.arange(len(moments)) / RATE_HZ,
-        torques=moments,
-        moment_arms=geometry.arms,
-        active_force=geometry.active_force * person.strength,
-        reserves=np.full(len(BALANCED), MUSCLE_RESERVE),
-    )
-    plain = solve_static_optimization(problem).activations
-    quick = np.sqrt(np.mean(np.concatenate(moved[1])[:, :4] ** 2, axis=1)) / FAST_RAD_S
-    level = np.concatenate(
-        [np.full(len(v), t.cocontraction * person.of_movement[t.movement.name]) for t, v in zip(trials, moved[0])]
-    )
-    meant = meant_activity(plain.values, geometry.arms, person, level * (1 + setting.with_speed * quick))
-    solved = solve_static_optimization(problem, tracking=plain.copy(data=meant), tracking_weight=TRACKING).activations
-    activity = [_delayed(a, person.delay_s, setting.rise_s) for a in np.split(solved.values, ends)]
-    return activity, np.split(geometry.markers, ends)
-
-
-def meant_activity(
-    plain: Float[np.ndarray, "time muscle"],
-    arms: Float[np.ndarray, "time joint muscle"],
-    person: Person,
-    level: Float[np.ndarray, " time"],
-) -> Float[np.ndarray, "time muscle"]:
-    """With a share of what the antagonists do, and a tone; an antagonist is who has the opposite moment arms here and now."""
-    directions = arms / np.linalg.norm(arms, axis=1, keepdims=True)
-    against = np.maximum(-np.einsum("tji,tjk->tik", directions, directions), 0)
-    added = person.cocontraction * np.einsum("tik,tk->ti", against, plain) + person.tone
-    return np.clip(plain + level[:, None] * added, 0, 1)
-
-
 # -- inside ----------------------------------------------------------------------------------------------------------
 
 
@@ -278,11 +120,6 @@ class _Job:
     setting: ArmSetting
 
 
-def _stream(seed: int, known: bool, *place: int) -> np.random.SeedSequence:
-    """Random numbers by name, so that nothing depends on how many others there are."""
-    return np.random.SeedSequence(seed, spawn_key=(int(known), *place))
-
-
 def _simulate_person(job: _Job) -> list[Recording]:
     person = draw_person(job.seed, job.index, job.known, job.setting, with_emg=job.emg != "none")
     arm = arm_body.load_arm(person.mass_kg, person.height_m * person.proportion)
@@ -291,50 +128,13 @@ def _simulate_person(job: _Job) -> list[Recording]:
         trials, streams = [], []
         for k, movement in enumerate(MOVEMENTS):
             if movement.name in job.movements:
-                place = _stream(job.seed, job.known, job.index, 3, k, repetition).spawn(3)
-                trials.append(_draw_trial(movement, repetition, person, job, *map(np.random.default_rng, place[:2])))
-                streams.append(np.random.default_rng(place[2]))
+                places = stream(job.seed, job.known, job.index, 3, k, repetition).spawn(3)
+                *drawn, of_emg = map(np.random.default_rng, places)
+                trials.append(draw_trial(movement, repetition, person, job.setting, (job.speed, job.reach), *drawn))
+                streams.append(of_emg)
         found = true_activation(trials, person, arm, job.setting)
         recordings += [_record(*one, person, job.emg) for one in zip(trials, *found, streams)]
     return recordings
-
-
-def _draw_trial(
-    movement: Movement,
-    repetition: int,
-    person: Person,
-    job: _Job,
-    of_motion: np.random.Generator,
-    of_load: np.random.Generator,
-) -> Trial:
-    low, high = movement.load_kg
-    load = low + (high - low) * (0.5 + job.setting.load_spread * (of_load.beta(4, 4) - 0.5))
-    factors = np.exp(of_load.standard_normal(2) * (job.setting.cocontraction_trial, job.setting.resistance_trial))
-    motion = draw_motion(movement, person.habit, job.speed, job.reach, of_motion)
-    return Trial(movement, repetition, motion, float(load), *map(float, factors))
-
-
-def _split(geometry: Geometry, ends: np.ndarray) -> list[Geometry]:
-    fields = [np.split(getattr(geometry, f.name), ends) for f in dataclasses.fields(geometry)]
-    return [Geometry(*parts) for parts in zip(*fields)]
-
-
-def _moments(trial: Trial, person: Person, geometry: Geometry) -> Float[np.ndarray, "time joint"]:
-    """With what the hand carries and what it moves against."""
-    hand = geometry.markers[:, list(MARKERS).index("hand")]
-    force = trial.load_kg * (arm_body.GRAVITY - CubicSpline(trial.time, hand)(trial.time, 2))
-    force[:, 0] += (
-        trial.movement.resistance_n * person.resistance * trial.resistance * trial.motion.pressing(trial.time)
-    )
-    return geometry.moments + arm_body.load_moments(geometry, force)
-
-
-def _delayed(activity: np.ndarray, delay_s: float, rise_s: float) -> np.ndarray:
-    """Smoothed, and `delay_s` earlier; at the end the arm is at rest, and stays so."""
-    smooth = gaussian_filter1d(activity, rise_s * RATE_HZ, axis=0, mode="nearest")
-    frames = np.arange(len(smooth))
-    later = np.minimum(frames + delay_s * RATE_HZ, frames[-1])
-    return np.clip(CubicSpline(frames, smooth)(later), 0, 1)
 
 
 def _record(

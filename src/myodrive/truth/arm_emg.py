@@ -33,6 +33,16 @@ CUTOFF_HZ = 6.0  # of the envelope, as `PairedEstimator` takes it
 FULL_V = 5e-4  # of every muscle at an activation of 1, root mean square
 NOISE_V = 5e-6  # of the amplifier, white: a hundredth of that
 MAXIMUM_S = 3.0  # how long a maximum contraction is held
+MEASURED = {  # the label of an electrode: the muscles of the model below it, and the muscle's name
+    "R DELT ANT": (("DELT1",), "anterior deltoid"),
+    "R DELT MED": (("DELT2",), "middle deltoid"),
+    "R DELT POST": (("DELT3",), "posterior deltoid"),
+    "R PEC MAJ": (("PECM1",), "pectoralis major"),
+    "R BIC": (("BIClong", "BICshort"), "biceps brachii"),
+    "R TRI LAT": (("TRIlat",), "triceps brachii caput laterale"),
+    "R BRD": (("BRD",), "brachioradialis"),
+    "R INFRA": (("INFSP",), "infraspinatus"),
+}
 _POOL, _OPTIONS = MotorUnitPool(), EmgConditioning()
 
 
