@@ -140,7 +140,7 @@ class Stream:
         mean = (self._gain * _softplus((hidden @ w_mean)[:, 0] + b_mean)).mean(axis=0) * self._size
         scale = (self._gain * _softplus((hidden @ w_scale)[:, 0] + b_scale) + SMALLEST).mean(axis=0)
         half = self._half * scale
-        estimate = Estimate(*(np.maximum(v, 0.0)[None] for v in (mean, mean - half, mean + half)))
+        estimate = Estimate(*(v[None] for v in (mean, mean - half, mean + half)))
         found = self._personal.of(estimate)
         assert found.lower is not None and found.upper is not None
         return Now(found.mean[0], found.lower[0], found.upper[0])

@@ -194,7 +194,7 @@ class MotionNetwork(MotionEstimator):
         factor = self.conformal_[KNOWN if self._knows(who) else NEW]
         half = factor * parts[:, 1].mean(axis=0)
         mean[:, np.isnan(factor)] = np.nan  # never measured
-        return Estimate(*(np.maximum(v, 0.0) for v in (mean, mean - half, mean + half)))
+        return Estimate(mean, mean - half, mean + half)  # a person's offset comes before the bounds end at 0
 
     def _networks_of(self, who: str) -> tuple[list[MotionNet], list[int]]:
         """The networks that tell of a person, and who that is in the tables of each."""

@@ -86,7 +86,7 @@ class RidgeFIR(MotionEstimator):
                 mean += hold_at_lag(stretch.inputs, lag) @ weights
         mean = np.maximum(mean, 0.0)
         low, high = self.error_
-        return Estimate(mean, np.maximum(mean + low, 0.0), np.maximum(mean + high, 0.0))
+        return Estimate(mean, mean + low, mean + high)  # a person's offset comes before the bounds end at 0
 
     def context(self) -> Context:
         reach = getattr(self, "reach_s_", max(self.config.reaches_s))
