@@ -176,7 +176,7 @@ class Estimator:
         Raises
         ------
         FileError
-            If the folder does not hold a saved estimator of this kind.
+            If the folder does not hold a saved estimator of this kind, or not all that this version keeps of one.
         """
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
@@ -195,7 +195,15 @@ class Estimator:
             wanted, found = cls.__name__, content["method"]
             raise FileError(f"holds the estimator '{found}', not {wanted}.", where=str(folder))
         estimator = cls(**content["config"])
-        estimator._restore(arrays, content["state"])
+        try:
+            estimator._restore(arrays, content["state"])
+        except (AttributeError, KeyError) as error:
+            missing = getattr(error, "name", None) or error.args[0]
+            raise FileError(
+                f"was saved by another version of myodrive: it does not hold {missing}.",
+                where=str(folder),
+                remedy="Learn the model anew.",
+            ) from error
         return estimator
 
     # -- scikit-learn's manners --------------------------------------------------------------------------------------

@@ -247,6 +247,10 @@ class PairedEstimator(Estimator):
         for name, value in {**arrays, **values}.items():
             setattr(self, name, value)
         self.normalisations_ = {s: Normalisation.model_validate(n) for s, n in values["normalisations_"].items()}
+        for parent in type(self).__mro__:
+            for name in vars(parent).get("__annotations__", {}):
+                if name.endswith("_"):
+                    getattr(self, name)  # what an older file lacks is missed here, and not when it is first needed
 
     def _state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         arrays, values = super()._state()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from scipy import signal as sps
 
 from myodrive.conditioning.kinematics import differentiate
 from myodrive.conditioning.options import EmgConditioning
-from myodrive.errors import OptionError, SignalError
+from myodrive.errors import FileError, OptionError, SignalError
 from myodrive.estimator import Estimate
 from myodrive.from_motion.adaptation import HeldOut, Personal, blocks_in_turn, first_seconds_of_emg, parts_in_turn
 from myodrive.from_motion.base import MotionEstimator
@@ -97,6 +98,16 @@ def test_a_network_learns_a_movement_and_says_the_same_once_saved(fitted: Motion
     assert (found.lower <= found.activation).all() and (found.activation <= found.upper).all()
     again = type(fitted).load(fitted.save(tmp_path / "kept"))
     assert again.estimate(new).dataset.identical(found.dataset)
+
+
+@pytest.mark.parametrize("lost", ["typical_", "centre_"])
+def test_a_model_that_another_version_saved_is_refused_by_a_sentence(
+    lstm: MotionLSTM, lost: str, tmp_path: Path
+) -> None:
+    older = copy.copy(lstm)
+    delattr(older, lost)
+    with pytest.raises(FileError, match=f"another version of myodrive: it does not hold {lost}"):
+        MotionLSTM.load(older.save(tmp_path / "kept"))
 
 
 def test_what_is_learned_of_a_person_is_saved_and_changes_nobody_else(lstm: MotionLSTM, tmp_path: Path) -> None:
@@ -240,6 +251,15 @@ def test_after_adapting_the_interval_is_as_wide_as_held_out_errors_ask_for() -> 
     assert measured == pytest.approx((1.645 * 0.1 / 0.2) ** trust, rel=0.02)
     (activity,) = found.width(1.0, 0.9, RATE, 6.0)
     assert activity < 0.5 * measured
+
+
+def test_the_interval_of_a_person_with_an_offset_reaches_as_far_down_as_up(lstm: MotionLSTM) -> None:
+    moved, offset = lstm._copy(), 5.0
+    moved.conformal_ = 20.0 * lstm.conformal_  # so wide that it ends at 0 for others
+    moved._set_personal("A", Personal(np.ones(2), np.full(2, offset), np.ones(2)))
+    found = moved.estimate(trial(70, subject="A")).dataset
+    np.testing.assert_allclose(found.activation - found.lower, found.upper - found.activation, atol=1e-6)
+    assert (found.lower < offset).any()  # below what the offset alone would leave
 
 
 def test_blocks_hold_out_every_known_sample_once_and_leave_a_gap() -> None:
