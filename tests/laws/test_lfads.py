@@ -199,6 +199,11 @@ def test_a_recording_too_short_to_learn_from_is_refused_in_words():
         LFADS(**TINY).fit(recording(seconds=0.3))
 
 
+def test_bins_of_which_too_few_make_a_window_are_refused_and_not_the_recording():
+    with pytest.raises(OptionError, match=r"bin_s: a window of .* holds \d bins of 1 s"):
+        LFADS(**{**TINY, "bin_s": 1.0}).fit(recording())
+
+
 def test_binning_and_unbinning_leave_a_ramp_where_it_was():
     ramp = make_signal(np.arange(90.0)[:, None], ("time", "muscle"), {"muscle": ["m0"]}, units="V", rate_hz=500)
     ((run, binned),) = binned_stretches(ramp, 10)

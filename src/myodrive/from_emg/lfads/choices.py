@@ -29,7 +29,7 @@ from myodrive.from_emg.lfads.objective import (
     take,
 )
 from myodrive.from_emg.lfads.options import LFADSConfig
-from myodrive.from_emg.lfads.problem import Problem
+from myodrive.from_emg.lfads.problem import LEAST_WINDOW, Problem
 
 WINDOWS_S = (0.2, 0.4, 0.8, 1.6)  # the published length, and longer ones
 SHORT_EPOCHS = 12  # of a training that only chooses
@@ -66,7 +66,7 @@ def chosen_problem(
 
     choices: dict[str, Scores] = {}
     if config.window_s == "auto":
-        lengths = [w for w in WINDOWS_S if 4 <= round(w / longest.bin_s) <= n_block]
+        lengths = [w for w in WINDOWS_S if LEAST_WINDOW <= round(w / longest.bin_s) <= n_block]
         window_s, choices["window_s"] = best(lengths, lambda w: problem_of(w, density), train)
     if config.density == "auto":
         density, choices["density"] = best(list(DENSITIES), lambda d: problem_of(window_s, d), train)

@@ -12,7 +12,7 @@ import xarray as xr
 from jaxtyping import Float, Int, PRNGKeyArray
 
 from myodrive.conditioning.windows import partition
-from myodrive.errors import SignalError
+from myodrive.errors import OptionError, SignalError
 from myodrive.from_emg.lfads.alignment import Alignment
 from myodrive.from_emg.lfads.data import (
     Bins,
@@ -31,6 +31,7 @@ from myodrive.recording import sampling_rate
 
 UNITS = ("ic_encoder", "ci_encoder", "controller", "generator", "n_initial", "n_input", "n_factor")
 """The sizes that are options; the others come from the data."""
+LEAST_WINDOW = 4  # bins
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +90,8 @@ def make_problem(
     ------
     SignalError
         If no recording has the known input asked for, sampling rates differ, or stretches without a gap are too short.
+    OptionError
+        If too few bins make a window.
     """
     rate = sampling_rate(trials[0])
     bin_s = max(1, round(config.bin_s * rate)) / rate
@@ -140,8 +143,15 @@ def _pieces(config: LFADSConfig, trials: Sequence[xr.DataArray], sessions: Seque
 
 def _window(window_s: float, bin_s: float, longest: int) -> int:
     """In bins: the one asked for, or a sixth of the longest stretch if that is shorter."""
-    window = min(round(window_s / bin_s), longest // 6)
-    if window < 4:
+    asked = round(window_s / bin_s)
+    if asked < LEAST_WINDOW:
+        raise OptionError(
+            f"a window of {window_s:g} s holds {asked} bins of {bin_s:g} s, and a network learns from {LEAST_WINDOW} at least.",
+            where="bin_s",
+            remedy="Lower bin_s, or raise window_s.",
+        )
+    window = min(asked, longest // 6)
+    if window < LEAST_WINDOW:
         raise SignalError(
             f"the longest stretch without a gap is {longest * bin_s:.2g} s, too short for a network to learn from.",
             remedy="Use low-pass or bayes for it, or fit several recordings together.",
