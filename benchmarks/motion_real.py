@@ -238,8 +238,10 @@ def show(scores: pd.DataFrame) -> None:
 
 
 def show_differences(wide: pd.DataFrame) -> None:
-    """Every other method against the mean curve, and every network against the ridge, paired over people."""
-    for reference, columns in (("mean-curve", list(wide)), ("ridge-fir", [c for c in wide if c != "mean-curve"])):
+    """Every method against the mean curve, every network against the ridge, and every other against the LSTM, paired over people."""
+    references = ("mean-curve", "ridge-fir", "lstm")
+    for k, reference in enumerate(references):
+        columns = [c for c in wide if c not in references[:k]]
         if reference not in columns or len(columns) < 2:
             continue
         for row in compare_subjects(wide[columns], reference).to_dict(orient="records"):
