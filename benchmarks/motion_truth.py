@@ -50,8 +50,8 @@ ARM = {  # of the scenario: which way is up, that EMG is a share of the maximum 
     "motion": {"up": "y", "inputs": ["angles", "moments"]},
     "conditioning": {"relative_to": "mvc"},
     # Settled on seed 1001.
-    "lstm": {"window_s": 0.8, "noise": 0.1, "n_folds": 7},
-    "tcn": {"window_s": 0.8, "noise": 0.1, "n_layer": 4},
+    "lstm": {"window_s": 0.8, "noise": 0.1},
+    "tcn": {"window_s": 0.8, "noise": 0.1, "n_layer": 4, "load_sharing": False},
 }
 
 

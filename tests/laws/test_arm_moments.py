@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -32,8 +34,8 @@ def arm(plane: object = 90.0, elevation: object = 0.0, rotation: object = 0.0, e
 
 def moments(recording: Recording, **options: object) -> np.ndarray:
     found = motion_features(recording, MotionOptions(inputs=WITH_MOMENTS, **options))
-    assert [str(f) for f in found.feature.values[-4:]] == [f"moment about {j}" for j in JOINTS]
-    return found.values[:, -4:]
+    about = [f"moment about {axis}" for axis in ("upper arm x", "upper arm y", "upper arm z", JOINTS[3])]
+    return found.sel(feature=about).values
 
 
 def parts() -> zip[tuple[float, float, float]]:
@@ -47,16 +49,16 @@ def test_an_arm_that_hangs_needs_no_moment() -> None:
 
 
 @pytest.mark.parametrize("plane", [0.0, 90.0])
-def test_an_outstretched_arm_is_held_by_elevation_and_its_forearm_by_the_elbow(plane: float) -> None:
+def test_an_outstretched_arm_is_held_at_the_shoulder_and_its_forearm_by_the_elbow(plane: float) -> None:
     starts, shoulder, elbow = 0.0, 0.0, 0.0
     for i, (length, mass, centre) in enumerate(parts()):
         shoulder += 9.81 * mass * (starts + centre)
         elbow += 9.81 * mass * (starts + centre - BODY["upper_arm_m"]) * (i > 0)
         starts += length
     found = moments(arm(plane=plane, elevation=90.0, rotation=plane - 90.0))  # with the elbow's axis level
-    np.testing.assert_allclose(found[:, 1], shoulder, rtol=1e-9)
+    np.testing.assert_allclose(found[:, 2], shoulder, rtol=1e-9)
     np.testing.assert_allclose(found[:, 3], elbow, rtol=1e-9)
-    np.testing.assert_allclose(found[:, [0, 2]], 0.0, atol=1e-9)
+    np.testing.assert_allclose(found[:, :2], 0.0, atol=1e-9)
 
 
 @pytest.mark.parametrize("from_plane", [True, False])
@@ -78,8 +80,9 @@ def test_the_moments_do_the_work_that_goes_into_the_energy_of_the_arm(from_plane
         energy += mass * (9.81 * (start + centre * way)[:, 1] + 0.5 * (speed**2).sum(axis=1))
         energy += 0.5 * mass * (gyration * length) ** 2 * (turning**2).sum(axis=1)
         start = start + length * way
-    rates = [np.gradient(np.deg2rad(a), T) for a in (plane, elevation, axial, elbow)]
-    power = (found * np.stack(rates, axis=1)).sum(axis=1)
+    turning = (upper[:-2].inv() * upper[2:]).as_rotvec() * RATE / 2  # about the upper arm's own axes
+    rates = np.column_stack([turning, np.gradient(np.deg2rad(elbow), T)[1:-1]])
+    power = np.pad((found[1:-1] * rates).sum(axis=1), 1)
     inside = slice(40, -40)
     expected = np.gradient(energy, T)[inside]
     np.testing.assert_allclose(power[inside], expected, atol=0.01 * np.abs(expected).max())
@@ -90,12 +93,12 @@ def test_a_heavier_person_needs_more_and_an_unknown_one_is_of_usual_size() -> No
     heavy = Recording(recording.signals, info={"body": {**BODY, "mass_kg": 160.0}})
     np.testing.assert_allclose(moments(heavy), 2 * moments(recording))
     unknown = moments(Recording(recording.signals))
-    assert 0.5 < np.median(unknown[:, 1] / moments(recording)[:, 1]) < 1.5
+    assert 0.5 < np.median(unknown[:, 2] / moments(recording)[:, 2]) < 1.5
 
 
 def test_moments_have_no_derivatives_and_do_not_stand_alone() -> None:
     found = motion_features(arm(), MotionOptions(inputs=WITH_MOMENTS, derivatives=1))
-    assert found.feature.size == 2 * len(JOINTS) + 4
+    assert found.feature.size == 2 * len(JOINTS) + 4 + 9 + 2  # and posture: three axes, cosine and sine of the elbow
     with pytest.raises(OptionError, match="beside other inputs"):
         motion_features(arm(), MotionOptions(inputs=("moments",)))
 
@@ -109,17 +112,24 @@ def test_an_angle_that_is_missing_or_a_body_without_mass_is_named() -> None:
 
 def test_another_load_changes_moments_and_activity_alike_and_nothing_else() -> None:
     n_time, n_batch, is_moment = 5, 40, np.array([0.0, 1.0, 1.0])
-    centre, spread = np.array([1.0, -2.0, 3.0]), np.array([2.0, 0.5, 4.0])
     values, activity = np.random.default_rng(0).normal(size=(2, n_time, n_batch, 3))
     there = jnp.ones((n_time, n_batch, 3), dtype=bool)
     batch = Batch(jnp.asarray(values), jnp.asarray(activity), there, there[..., 0], jnp.zeros(n_batch, jnp.int32))
-    hyper = Hyper(*[0.0] * 8, load_spread=0.3, moments=is_moment, no_moment=-centre / spread)
-    found = loaded(batch, hyper, jax.random.PRNGKey(1))
+    found = loaded(batch, Hyper(*[0.0] * 8, load_spread=0.3, moments=is_moment), jax.random.PRNGKey(1))
     times = np.asarray(found.targets) / activity
     assert np.log(times[0, :, 0]).std() == pytest.approx(0.3, rel=0.3)
     np.testing.assert_allclose(times, np.broadcast_to(times[:1, :, :1], times.shape), rtol=1e-5)
-    before, after = (centre + spread * np.asarray(v) for v in (values, found.inputs))
-    np.testing.assert_allclose(after, np.where(is_moment > 0, times, 1.0) * before, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found.inputs, np.where(is_moment > 0, times, 1.0) * values, rtol=1e-4, atol=1e-5)
+
+
+def test_posture_is_that_of_the_upper_arm_and_of_what_is_beyond_it() -> None:
+    raised = motion_features(arm(plane=90.0, elevation=90.0, elbow=90.0), MotionOptions(inputs=WITH_MOMENTS))
+    told = {str(f): float(v[0]) for f, v in zip(raised.feature.values, raised.values.T)}
+    np.testing.assert_allclose(
+        [told[f"posture: upper arm y {way}"] for way in ("forwards", "up", "right")], [-1, 0, 0], atol=1e-9
+    )
+    assert told["posture: sin elbow_flexion"] == pytest.approx(1.0)
+    assert told["posture: upper arm z right"] == pytest.approx(1.0)
 
 
 def test_a_network_learns_from_them() -> None:
@@ -128,7 +138,7 @@ def test_a_network_learns_from_them() -> None:
     trials = []
     for k in range(4):
         recording = arm(elevation=angle + 5 * k)
-        effort = motion_features(recording, motion).values[:, -3:-2]
+        effort = np.abs(moments(recording)[:, 2:3])
         emg = make_signal(
             effort, ("time", "muscle"), {"muscle": ["deltoid"]}, units="1", rate_hz=RATE, stage="envelope"
         )
@@ -137,6 +147,27 @@ def test_a_network_learns_from_them() -> None:
     found = model.estimate(trials[1])
     measured = model.measured(trials[1]).values
     assert np.corrcoef(found.activation.values[:, 0], measured[:, 0])[0, 1] > 0.9
+
+
+def test_networks_of_muscles_that_share_them_stand_beside_the_others_and_are_saved_with_them(tmp_path: Path) -> None:
+    some = [arm(elevation=60 + 40 * np.sin(2 * np.pi * f * T)) for f in (0.5, 0.6, 0.7, 0.8)]
+    trials = [
+        r.with_signal("emg", make_signal(np.abs(moments(r)[:, 2:]), ("time", "muscle"), {"muscle": ["a", "b"]}, units="1",
+                                         rate_hz=RATE, stage="envelope")).replace(subject="s", movement="m", repetition=str(k))
+        for k, r in enumerate(some)
+    ]  # fmt: skip
+    few = {"n_unit": 4, "n_folds": 2, "n_steps": 5, "window_s": 0.5, "batch_size": 4}
+    motion = MotionOptions(inputs=WITH_MOMENTS)
+    model = MotionLSTM(motion=motion, **few).fit(Study(trials))
+    assert [[type(net).__name__ for net in nets] for nets in model.networks_] == [["MotionNet", "LoadSharing"]] * 2
+    own = model.adapt(Study([trials[0].replace(subject="new")]))
+    own.save(tmp_path / "own")
+    again = MotionLSTM.load(tmp_path / "own")
+    for who in ("s", "new"):
+        asked = trials[1].replace(subject=who)
+        assert again.estimate(asked).dataset.identical(own.estimate(asked).dataset)
+    alone = MotionLSTM(motion=motion, load_sharing=False, **few).fit(Study(trials))
+    assert [len(nets) for nets in alone.networks_] == [1, 1]
 
 
 def test_a_causal_network_refuses_them() -> None:

@@ -124,11 +124,25 @@ def test_what_is_learned_of_a_person_is_saved_and_changes_nobody_else(lstm: Moti
     assert after < before
 
 
+def test_in_a_movement_of_another_kind_a_known_person_has_the_interval_of_a_new_one(lstm: MotionLSTM) -> None:
+    usual, other = trial(70), trial(70, pace=6.0)
+    assert float(lstm.novelty(usual).max()) < 1 < float(lstm.novelty(other).min())
+    careful = lstm._copy()
+    careful.conformal_ = np.tile(2 * lstm.conformal_.max(axis=0), (2, 1))
+    bold = lstm._copy()
+    bold.conformal_ = np.stack([lstm.conformal_[0], careful.conformal_[1]])
+    upper = {name: [model.estimate(r).upper.values for r in (usual, other)] for name, model in
+             (("lstm", lstm), ("careful", careful), ("bold", bold))}  # fmt: skip
+    np.testing.assert_array_equal(upper["bold"][0], upper["lstm"][0])
+    np.testing.assert_array_equal(upper["bold"][1], upper["careful"][1])
+    assert (upper["bold"][1] > upper["lstm"][1]).all()
+
+
 def test_padding_changes_nothing(lstm: MotionLSTM) -> None:
     alone, longer = trial(3), trial(4, n=400)
     given = [lstm._inputs(lstm._with_inputs(r))[1][0][1] for r in (alone, longer)]
-    together = lstm._of_network(0, given)
-    np.testing.assert_allclose(together[0], lstm._of_network(0, given[:1])[0], atol=1e-5)
+    together = lstm._of_fold(0, given)
+    np.testing.assert_allclose(together[0], lstm._of_fold(0, given[:1])[0], atol=1e-5)
 
 
 def test_no_network_looks_farther_than_it_says(fitted: MotionNetwork) -> None:

@@ -1,8 +1,9 @@
-"""Moments that the joints of an arm have to make against its weight and its inertia, from joint angles alone.
+"""Moments that the joints of an arm have to make against its weight and its inertia, and its posture, from joint angles alone.
 
 Muscles answer moments, and a moment is a product of posture, weight and acceleration that a network learns badly from a few
 movements. The arm is three segments with the masses of a body of its size; what the hand holds and presses against is
-not known here, so it takes no part.
+not known here, so it takes no part. Moments and posture are told in the axes of the upper arm, which the muscles of the shoulder
+end at: in these a moment arm changes smoothly, while the axes of joint angles fall together where the arm hangs.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ MASSES = np.array([0.028, 0.016, 0.006])
 CENTRES = np.array([0.436, 0.430, 0.506])
 GYRATION = np.array([0.322, 0.303, 0.297])
 NAMED = ("plane", "elevation", "rotation", "elbow")
-PREFIX = "moment about "
+MOMENT, POSTURE = "moment about ", "posture: "  # what the names of features begin with
+AXES = ("upper arm x", "upper arm y", "upper arm z")  # of an arm that hangs: forwards, up, to the right
 
 
 class ArmJoints(BaseModel):
@@ -43,6 +45,7 @@ class ArmJoints(BaseModel):
     elevation: str = "shoulder_elv"
     rotation: str = "shoulder_rot"
     elbow: str = "elbow_flexion"
+    forearm: str = "pro_sup"  # pronation; may be missing
     # MoBL-ARMS counts axial rotation from the plane of elevation, so that raising an arm in any plane does not turn it. By ISB,
     # with three Euler angles Y-X-Y, it is False.
     from_plane: bool = True
@@ -56,7 +59,7 @@ def has_arm(recording: Recording) -> bool:
 def arm_moments(
     recording: Recording, angles: Float[np.ndarray, "time joint"], joints: ArmJoints, cutoff_hz: float
 ) -> xr.DataArray:
-    """Moments at shoulder and elbow by inverse dynamics of an arm with an empty hand; the trunk is upright and at rest.
+    """Moments at shoulder and elbow by inverse dynamics of an arm with an empty hand, the trunk upright and at rest; and posture.
 
     Parameters
     ----------
@@ -64,7 +67,7 @@ def arm_moments(
         ``info["body"]`` may hold ``height_m``, ``mass_kg`` and the lengths ``upper_arm_m``, ``forearm_m``, ``hand_m``; without
         them it is that of a person of 1.75 m and 75 kg, and a length the usual share of the height.
     angles : array (time, joint)
-        Rad, in the order of `NAMED`.
+        Rad, in the order of `NAMED`; pronation of the forearm behind them where it is known.
     joints : ArmJoints
     cutoff_hz : float
         Of the accelerations, see `differentiate`.
@@ -72,9 +75,9 @@ def arm_moments(
     Returns
     -------
     DataArray (time, feature)
-        N m, on the clock of the angles: about the vertical (what turns the plane of elevation), about the axis of elevation
-        and about the upper arm at the shoulder, and about the elbow's axis; positive where muscles have to turn the
-        joint towards larger angles. NaN where accelerations are.
+        On the clock of the angles. Moments (N m): at the shoulder about the upper arm's own axes, and about the elbow's axis,
+        positive where muscles have to turn the arm about it as a right-handed screw; NaN where accelerations are. Posture: the
+        upper arm's axes in those of the trunk, and cosine and sine of elbow and forearm.
 
     Raises
     ------
@@ -82,12 +85,12 @@ def arm_moments(
         If height, mass or a length of the body is no positive number.
     """
     lengths, mass_kg = _body(recording)
-    upper, fore, axes = _frames(angles, joints)
-    elbow, wrist = lengths[0] * upper, lengths[0] * upper + lengths[1] * fore
+    turned, fore = _frames(angles, joints)
+    elbow = -lengths[0] * turned[..., 1]
     time = recording["angles"].time.values
     points, masses = [], []
     for start, way, length, share, centre, gyration in zip(
-        (0 * upper, elbow, wrist), (upper, fore, fore), lengths, MASSES, CENTRES, GYRATION
+        (0 * elbow, elbow, elbow + lengths[1] * fore), (-turned[..., 1], fore, fore), lengths, MASSES, CENTRES, GYRATION
     ):  # two points of each segment that have its mass, centre and inertia
         points += [start + place * length * way for place in (centre - gyration, centre + gyration)]
         masses += 2 * [0.5 * share * mass_kg]
@@ -98,22 +101,25 @@ def arm_moments(
     forces = [m * (a - GRAVITY) for m, a in zip(masses, accelerations)]
     at_shoulder = sum(np.cross(p, f) for p, f in zip(points, forces))
     at_elbow = sum(np.cross(p - elbow, f) for p, f in zip(points[2:], forces[2:]))
-    moments = (at_shoulder, at_shoulder, at_shoulder, at_elbow)
-    values = np.stack([(m * axis).sum(axis=1) for m, axis in zip(moments, axes)], axis=1)
-    names = [f"{PREFIX}{getattr(joints, name)}" for name in NAMED]
-    return make_signal(values, ("time", "feature"), {"feature": names}, units="N m", time=time)
+    moments = [*np.einsum("tra,tr->at", turned, at_shoulder), (at_elbow * turned[..., 2]).sum(axis=1)]
+    hinges = [joints.elbow, joints.forearm][: angles.shape[1] - 3]
+    columns = {f"{MOMENT}{name}": column for name, column in zip((*AXES, joints.elbow), moments)}
+    ways = ("forwards", "up", "right")
+    columns |= {f"{POSTURE}{own} {way}": turned[:, i, k] for k, own in enumerate(AXES) for i, way in enumerate(ways)}
+    for name, angle in zip(hinges, angles[:, 3:].T):
+        columns |= {f"{POSTURE}cos {name}": np.cos(angle), f"{POSTURE}sin {name}": np.sin(angle)}
+    values = np.stack(list(columns.values()), axis=1)
+    return make_signal(values, ("time", "feature"), {"feature": list(columns)}, units="", time=time)
 
 
 def _frames(
     angles: Float[np.ndarray, "time joint"], joints: ArmJoints
-) -> tuple[Float[np.ndarray, "time 3"], Float[np.ndarray, "time 3"], tuple[Float[np.ndarray, "time 3"], ...]]:
-    """Where upper arm and forearm point, and the axis of each angle: of a right arm that hangs down at 0."""
-    plane, elevation, rotation, elbow = angles.T
-    in_plane = about("y", plane)
-    upper = in_plane @ about("x", -elevation) @ about("y", rotation - plane if joints.from_plane else rotation)
-    fore = upper @ about("z", elbow)
-    vertical = np.broadcast_to([0.0, 1.0, 0.0], (len(angles), 3))
-    return -upper[..., 1], -fore[..., 1], (vertical, -in_plane[..., 0], upper[..., 1], upper[..., 2])
+) -> tuple[Float[np.ndarray, "time 3 3"], Float[np.ndarray, "time 3"]]:
+    """How the upper arm is turned, 1 where it hangs, and where the forearm points: of a right arm."""
+    plane, elevation, rotation, elbow = angles.T[:4]
+    turned = about("y", plane) @ about("x", -elevation)
+    turned = turned @ about("y", rotation - plane if joints.from_plane else rotation)
+    return turned, -(turned @ about("z", elbow))[..., 1]
 
 
 def _body(recording: Recording) -> tuple[Float[np.ndarray, " segment"], float]:

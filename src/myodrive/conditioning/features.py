@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 from pydantic import BaseModel, ConfigDict, Field
 
-from myodrive.conditioning.arm_moments import NAMED, PREFIX, ArmJoints, arm_moments
+from myodrive.conditioning.arm_moments import MOMENT, NAMED, POSTURE, ArmJoints, arm_moments
 from myodrive.conditioning.kinematics import differentiate, resample_to
 from myodrive.conditioning.pose import METRES, ArmMarkers, Axis, hand_orientation, hand_position, swivel
 from myodrive.conditioning.rotations import SIX_D, from_angles, from_quaternions, six_d
@@ -46,7 +46,7 @@ class MotionOptions(BaseModel):
 
     # "angles"; "pose": position of the hand from the shoulder and its orientation; "position": without orientation;
     # "swivel"; "orientation": of the segments that inertial sensors are on; "moments": beside others, what the joints of an
-    # arm have to do against its weight and inertia, without derivatives.
+    # arm have to do against its weight and inertia, and its posture in other words, without derivatives.
     inputs: tuple[Input, ...] = Field(default=("angles",), min_length=1)
     derivatives: int = Field(default=2, ge=0, le=2)  # 0: position alone; 1: and velocity; 2: and acceleration
     cutoff_hz: float = Field(default=6.0, gt=0)  # see `differentiate`; usual for gait and unhurried arm movements
@@ -73,8 +73,8 @@ def motion_features(recording: Recording, options: MotionOptions) -> xr.DataArra
     -------
     DataArray (time, feature)
         First all positions, then velocities, then accelerations, each in the order of the inputs. Angles are in degrees,
-        positions in lengths of the arm, all else without unit; derivatives per s and per s². Then moments in N m. NaN where
-        something is missing.
+        positions in lengths of the arm, all else without unit; derivatives per s and per s². Then moments in N m, and the
+        posture of the arm that goes with them. NaN where something is missing.
 
     Raises
     ------
@@ -124,12 +124,17 @@ def with_derivatives(positions: Sequence[str], derivatives: int) -> list[str]:
 
 def is_slow(feature: str) -> bool:
     """Whether a feature is a position or a velocity, by its name."""
-    return derivative_of(feature) < 2 and not is_moment(feature)
+    return derivative_of(feature) < 2 and not feature.startswith((MOMENT, POSTURE))
 
 
 def is_moment(feature: str) -> bool:
     """Whether a feature is a moment of the arm, by its name."""
-    return feature.startswith(PREFIX)
+    return feature.startswith(MOMENT)
+
+
+def is_posture(feature: str) -> bool:
+    """Whether a feature is one that stands beside the moments of the arm, by its name."""
+    return feature.startswith(POSTURE)
 
 
 def derivative_of(feature: str) -> int:
@@ -188,6 +193,8 @@ def _joint_values(recording: Recording, joints: Sequence[str]) -> dict[str, np.n
 
 def _moments(recording: Recording, options: MotionOptions) -> xr.DataArray:
     names = [getattr(options.arm_joints, name) for name in NAMED]
+    if options.arm_joints.forearm in recording["angles"].joint.values:
+        names.append(options.arm_joints.forearm)
     values = _joint_values(recording, names)
     angles = np.deg2rad(np.stack([values[j] for j in names], axis=1))
     return arm_moments(recording, angles, options.arm_joints, options.cutoff_hz)

@@ -11,15 +11,16 @@ import numpy as np
 from jaxtyping import Bool, Float
 from pydantic import Field
 
-from myodrive.conditioning.features import is_moment
+from myodrive.conditioning.features import is_moment, is_posture
 from myodrive.estimator import Context, Estimate
 from myodrive.from_motion.adaptation import Personal
 from myodrive.from_motion.base import MotionConfig, MotionEstimator
 from myodrive.from_motion.delay import electromechanical_delay
+from myodrive.from_motion.load_sharing import LoadSharing, Reads
 from myodrive.from_motion.measurement_noise import noise_share
 from myodrive.from_motion.personal import for_one, learn_person
 from myodrive.from_motion.sequences import lay_out, run_all
-from myodrive.from_motion.training import NOBODY, Hyper, MotionNet, MotionTask, Sequences
+from myodrive.from_motion.training import NOBODY, Hyper, MotionNet, MotionTask, Net, Sequences
 from myodrive.learning.calibration import calibrated, moments
 from myodrive.learning.checkpoint import arrays_to_tree, tree_to_arrays
 from myodrive.learning.loop import LoopOptions, State, train
@@ -53,7 +54,9 @@ class NetworkConfig(MotionConfig):
     dropout: float = Field(default=0.1, ge=0, lt=1)
     n_embed: int = Field(default=4, ge=0)  # numbers that tell one person from another
     nobody: float = Field(default=0.3, ge=0, le=1)  # share of the training in which it is not said who moves
-    # Where moments are among the features: windows are learned from as with other loads, of this spread (of the logarithm).
+    # Where moments are among the features: beside each network one of muscles that share them, see `LoadSharing`;
+    load_sharing: bool = True
+    # and windows are learned from as with other loads, of this spread (of the logarithm).
     load_spread: float = Field(default=0.25, ge=0)
     peak_weight: float = Field(default=0.0, ge=0)  # how much more an error counts where the muscle is active
     interval_level: float = Field(default=0.9, gt=0, lt=1)
@@ -102,7 +105,7 @@ class MotionNetwork(MotionEstimator):
     # -- learning ----------------------------------------------------------------------------------------------------
 
     def _fit_stretches(self, stretches: list[Stretch]) -> None:
-        self.centre_, self.spread_ = moments(np.concatenate([s.inputs for s in stretches]))
+        self._standardise_by(np.concatenate([s.inputs for s in stretches]))
         level, self.size_ = moments(np.concatenate([s.targets for s in stretches]))
         self.level_ = level / self.size_
         self.subjects_ = list(dict.fromkeys(s.subject for s in stretches))
@@ -114,9 +117,9 @@ class MotionNetwork(MotionEstimator):
         self.delay_s_ = electromechanical_delay(stretches, self.config.rate_hz)
         folds = member_folds(stretches, self.config.n_folds)
         keys = jax.random.split(jax.random.PRNGKey(self.config.seed), len(folds))
-        self.networks_: list[MotionNet] = []
+        self.networks_: list[list[Net]] = []  # of each fold
         self.knows_ = []
-        self.own_networks_: dict[str, list[MotionNet]] = {}
+        self.own_networks_: dict[str, list[Net]] = {}
         # Of known and of new people what was measured, and mean and scale that were said of it.
         held: tuple[list, list] = ([], [])
         for k, (fold, key) in enumerate(zip(folds, keys)):
@@ -124,7 +127,7 @@ class MotionNetwork(MotionEstimator):
             self.knows_.append([s for s in self.subjects_ if s in taught])
             self.networks_.append(self._learned(stretches, fold, key))
             tested = [(s, t) for s, t in zip(stretches, fold.test) if t.any()]
-            for (s, test), (mean, scale) in zip(tested, self._of_network(k, [s for s, _ in tested])):
+            for (s, test), (mean, scale) in zip(tested, self._of_fold(k, [s for s, _ in tested])):
                 kind = KNOWN if s.subject in taught else NEW
                 held[kind].append((s.targets[test], mean[test], scale[test]))
         self._calibrate(held)
@@ -151,29 +154,44 @@ class MotionNetwork(MotionEstimator):
         self.conformal_ = np.where(np.isfinite(factors), factors, factors[::-1])
         self.new_people_ = bool(held[NEW])
 
-    def _learned(self, stretches: list[Stretch], fold: Hidden, key: jax.Array) -> MotionNet:
+    def _standardise_by(self, inputs: Float[np.ndarray, "_time channel"]) -> None:
+        """No moment stays 0, since twice the moments are twice the work; cosines stay what they are."""
+        centre, spread = moments(inputs)
+        posture = np.array([is_posture(name) for name in self._features])
+        self.centre_ = np.where(posture | self._are_moments, 0.0, centre)
+        self.spread_ = np.where(posture, 1.0, np.where(self._are_moments, np.hypot(centre, spread), spread))
+
+    @property
+    def _are_moments(self) -> Bool[np.ndarray, " channel"]:
+        return np.array([is_moment(name) for name in self._features])
+
+    def _learned(self, stretches: list[Stretch], fold: Hidden, key: jax.Array) -> list[Net]:
         key_start, key_train = jax.random.split(key)
         data = self._sequences(stretches, fold.train, self.subjects_)
         task = MotionTask(self._n_window, self.config.batch_size)
         options = LoopOptions(n_epochs=1, steps_per_epoch=self.n_steps_, patience=1)
-        state = State.start(self._network(key_start, len(self.subjects_)), key_train)
-        network: MotionNet = train(task, state, self._hyper(), data, data, options).weights
-        return network
+        return [
+            train(task, State.start(net, key_train), net.hyper(self._hyper()), data, data, options).weights
+            for net in self._start(key_start, len(self.subjects_))
+        ]
 
     def _hyper(self) -> Hyper:
         c = self.config
         given = (c.learning_rate, self.n_steps_, c.weight_decay, c.person_decay, c.noise, c.dropout, c.nobody)
-        moments = np.array([is_moment(name) for name in self._features])
-        spread = c.load_spread * moments.any()
-        told = (*given, c.peak_weight, spread, moments, -self.centre_ / self.spread_)
+        told = (*given, c.peak_weight, c.load_spread * self._are_moments.any(), self._are_moments)
         return Hyper(*(jnp.asarray(v, jnp.float32) for v in told))
 
-    def _network(self, key: jax.Array, n_subject: int) -> MotionNet:
+    def _start(self, key: jax.Array, n_subject: int) -> list[Net]:
+        """The networks of one fold before they learn."""
         key_body, key_rest = jax.random.split(key)
         n_embed = self.config.n_embed
         body, n_hidden = self._body(self.centre_.size + n_embed, key_body)
         level = jnp.asarray(self.level_, jnp.float32)
-        return MotionNet.create(body, n_hidden, level, n_subject, n_embed, key_rest)
+        nets: list[Net] = [MotionNet.create(body, n_hidden, level, n_subject, n_embed, key_rest)]
+        reads = Reads.of(self._features) if self.config.load_sharing else None
+        if reads:
+            nets.append(LoadSharing.create(reads, level.size, n_subject, self.config.step_s, key_body))
+        return nets
 
     def _sequences(
         self, stretches: Sequence[Stretch], train: Sequence[Bool[np.ndarray, " _time"]], subjects: list[str]
@@ -189,21 +207,34 @@ class MotionNetwork(MotionEstimator):
     def _estimate_stretch(self, stretch: Stretch) -> Estimate:
         who = stretch.subject
         networks, whom = self._networks_of(who)
-        parts = np.stack([self._predicted(net, {who: w}, [stretch])[0] for net, w in zip(networks, whom)])
-        mean = parts[:, 0].mean(axis=0)
-        factor = self.conformal_[KNOWN if self._knows(who) else NEW]
-        half = factor * parts[:, 1].mean(axis=0)
-        mean[:, np.isnan(factor)] = np.nan  # never measured
+        parts = [self._predicted(net, {who: w}, [stretch])[0] for net, w in zip(networks, whom)]
+        mean, scale = together(parts, networks)
+        factor = self._factor(stretch)
+        half = factor * scale
+        mean[np.isnan(factor)] = np.nan  # never measured
         return Estimate(mean, mean - half, mean + half)  # a person's offset comes before the bounds end at 0
 
-    def _networks_of(self, who: str) -> tuple[list[MotionNet], list[int]]:
+    def _factor(self, stretch: Stretch) -> Float[np.ndarray, "time muscle"]:
+        """Of the interval at each sample: in a movement of another kind somebody known is told no better than somebody new.
+
+        A network for use while the movement goes on cannot wait to see of what kind it is.
+        """
+        known = self._knows(stretch.subject)
+        factor = np.tile(self.conformal_[KNOWN if known else NEW], (stretch.time.size, 1))
+        if known and not self._as_measured:
+            outside = self.novelty_.of(self._slow(stretch), self.config.rate_hz) > 1
+            factor[outside] = self.conformal_.max(axis=0)
+        return factor
+
+    def _networks_of(self, who: str) -> tuple[list[Net], list[int]]:
         """The networks that tell of a person, and who that is in the tables of each."""
         if who in self.own_networks_:
             return self.own_networks_[who], [0] * len(self.own_networks_[who])
-        knowing = [net for net, known in zip(self.networks_, self.knows_) if who in known]
+        knowing = [net for nets, known in zip(self.networks_, self.knows_) for net in nets if who in known]
         if knowing:
             return knowing, [self.subjects_.index(who)] * len(knowing)
-        return self.networks_, [NOBODY] * len(self.networks_)
+        everyone = [net for nets in self.networks_ for net in nets]
+        return everyone, [NOBODY] * len(everyone)
 
     def _knows(self, who: str) -> bool:
         return who in self.own_networks_ or any(who in some for some in self.knows_)
@@ -214,13 +245,14 @@ class MotionNetwork(MotionEstimator):
         gain, offset = self.typical_
         return Personal(gain, offset, np.ones(gain.size))
 
-    def _of_network(self, k: int, stretches: list[Stretch]) -> list[Float[np.ndarray, "two _time muscle"]]:
-        """What a general network says, which knows some of the people."""
+    def _of_fold(self, k: int, stretches: list[Stretch]) -> list[Float[np.ndarray, "two _time muscle"]]:
+        """What the general networks of a fold say together, which know some of the people."""
         people = {s: i for i, s in enumerate(self.subjects_) if s in self.knows_[k]}
-        return self._predicted(self.networks_[k], people, stretches)
+        parts = [self._predicted(net, people, stretches) for net in self.networks_[k]]
+        return [together(said, self.networks_[k]) for said in zip(*parts)]
 
     def _predicted(
-        self, network: MotionNet, people: dict[str, int], stretches: list[Stretch]
+        self, network: Net, people: dict[str, int], stretches: list[Stretch]
     ) -> list[Float[np.ndarray, "two _time muscle"]]:
         """Mean and scale at every sample of each stretch, in the unit of the targets; `people` as the network knows them."""
         parts = [(self._standardised(s), people.get(s.subject, NOBODY)) for s in stretches]
@@ -243,7 +275,9 @@ class MotionNetwork(MotionEstimator):
         nets = [for_one(net, w) for net, w in zip(networks, whom)]
         sequences = self._sequences(stretches, [np.ones(s.time.size, dtype=bool) for s in stretches], [who])
         keys = jax.random.split(jax.random.PRNGKey(self.config.seed), len(nets))
-        learned = [learn_person(net, sequences, self._hyper(), self._n_window, key) for net, key in zip(nets, keys)]
+        learned = [
+            learn_person(net, sequences, net.hyper(self._hyper()), self._n_window, key) for net, key in zip(nets, keys)
+        ]
         n_known = sum(np.isfinite(s.targets).any(axis=1).sum() for s in stretches)
         part = share * n_known / (n_known + WEIGHTS_PRIOR_S * self.config.rate_hz)  # of the learned weights
         gains = self._gains(stretches).part_way((share - part) / (1.0 - part))
@@ -282,7 +316,7 @@ class MotionNetwork(MotionEstimator):
     def _state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         arrays, values = super()._state()
         own = values.pop("own_networks_")
-        groups = [values.pop("networks_"), *own.values()]
+        groups = [[net for nets in values.pop("networks_") for net in nets], *own.values()]
         for i, nets in enumerate(groups):
             for k, net in enumerate(nets):
                 arrays |= {f"network{i}.{k}{name}": a for name, a in tree_to_arrays(net).items()}
@@ -292,14 +326,16 @@ class MotionNetwork(MotionEstimator):
         weights = {name: a for name, a in arrays.items() if name.startswith("network")}
         own = values.pop("own")
         super()._restore({n: a for n, a in arrays.items() if n not in weights}, values)
-        groups = []
+        groups: list[list[Net]] = []
         for i, n_subject in enumerate([len(self.subjects_), *[1] * len(own)]):
-            like = jax.eval_shape(lambda key, n=n_subject: self._network(key, n), jnp.zeros(2, jnp.uint32))
+            like = jax.eval_shape(lambda key, n=n_subject: self._start(key, n), jnp.zeros(2, jnp.uint32))
             n_here = len({name.split(".")[1] for name in weights if name.startswith(f"network{i}.")})
             heads = [f"network{i}.{k}" for k in range(n_here)]
             found = [{n.removeprefix(h): a for n, a in weights.items() if n.startswith(f"{h}.")} for h in heads]
-            groups.append([arrays_to_tree(f, like) for f in found])
-        self.networks_, self.own_networks_ = groups[0], dict(zip(own, groups[1:]))
+            groups.append([arrays_to_tree(f, like[k % len(like)]) for k, f in enumerate(found)])
+        n_kind = len(groups[0]) // len(self.knows_)
+        self.networks_ = [groups[0][k : k + n_kind] for k in range(0, len(groups[0]), n_kind)]
+        self.own_networks_ = dict(zip(own, groups[1:]))
 
     def context(self) -> Context:
         return Context(left=np.inf, right=np.inf)
@@ -324,6 +360,11 @@ class MotionNetwork(MotionEstimator):
             f"the training data, whose errors on it scale the {c.interval_level:.0%} interval of the {held}, apart for known "
             f"and for new people.{told}"
         )
+
+
+def together(parts: Sequence[np.ndarray], networks: Sequence[Net]) -> np.ndarray:
+    """The mean of what several networks say, as far as each counts."""
+    return np.average(parts, axis=0, weights=[net.counts for net in networks])
 
 
 def member_folds(stretches: Sequence[Stretch], n_folds: int) -> list[Hidden]:

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from myodrive.from_motion.training import NOBODY, Batch, Hyper, MotionNet, MotionTask, Sequences
+from myodrive.from_motion.training import NOBODY, Batch, Hyper, MotionTask, Net, Sequences
 from myodrive.learning.loop import LoopOptions, State, train
 from myodrive.learning.sequence_task import PresetEnd
 
@@ -22,7 +22,7 @@ ANCHOR = 1e-2  # of the squared change of all weights
 SMALLEST_GAIN = 1e-3
 
 
-def for_one(net: MotionNet, who: int, times: Float[Any, " muscle"] | float = 1.0) -> MotionNet:
+def for_one(net: Net, who: int, times: Float[Any, " muscle"] | float = 1.0) -> Net:
     """The network of one person, who is 0 in it, with all that it says so many times as large."""
     known = who != NOBODY
     embedding, log_gain = (jnp.where(known, table[who], 0.0)[None] for table in (net.embedding, net.log_gain))
@@ -30,7 +30,7 @@ def for_one(net: MotionNet, who: int, times: Float[Any, " muscle"] | float = 1.0
     return eqx.tree_at(lambda n: (n.embedding, n.log_gain), net, (embedding, log_gain))
 
 
-def changed(net: MotionNet, change: MotionNet) -> MotionNet:
+def changed(net: Net, change: Net) -> Net:
     """The network with a change added, of which that of embedding and gain counts `FASTER` times."""
     people = FASTER * change.embedding, FASTER * change.log_gain
     change = eqx.tree_at(lambda n: (n.embedding, n.log_gain), change, people)
@@ -48,7 +48,7 @@ class PersonHyper(NamedTuple):
 
 class PersonData(NamedTuple):
     sequences: Sequences
-    network: MotionNet
+    network: Net
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,11 +57,11 @@ class PersonTask(PresetEnd):
 
     general: MotionTask
 
-    def draw(self, data: PersonData, key: PRNGKeyArray) -> tuple[Batch, MotionNet]:
+    def draw(self, data: PersonData, key: PRNGKeyArray) -> tuple[Batch, Net]:
         return self.general.draw(data.sequences, key), data.network
 
     def loss(
-        self, change: MotionNet, drawn: tuple[Batch, MotionNet], hyper: PersonHyper, key: PRNGKeyArray, step: Array
+        self, change: Net, drawn: tuple[Batch, Net], hyper: PersonHyper, key: PRNGKeyArray, step: Array
     ) -> tuple[Array, dict[str, Array]]:
         """As of the general network, and what it costs to leave that."""
         batch, network = drawn
@@ -70,7 +70,7 @@ class PersonTask(PresetEnd):
         return total + hyper.anchor * moved, terms
 
 
-def learn_person(net: MotionNet, sequences: Sequences, hyper: Hyper, n_window: int, key: PRNGKeyArray) -> MotionNet:
+def learn_person(net: Net, sequences: Sequences, hyper: Hyper, n_window: int, key: PRNGKeyArray) -> Net:
     """The network of one person (see `for_one`), with embedding, gain and weights of their own."""
     general = hyper._replace(weight_decay=jnp.float32(0.0), nobody=jnp.float32(0.0))
     own = PersonHyper(jnp.float32(LEARNING_RATE), jnp.float32(N_STEPS), jnp.float32(ANCHOR), general)

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from myodrive.from_motion.training import NOBODY, MotionNet, Sequences, run_net
+from myodrive.from_motion.training import NOBODY, Net, Sequences, run_net
 
 AT_ONCE = 64  # sequences that are estimated together
 MOST_AT_ONCE = 2**16  # and steps of all of them
@@ -59,7 +59,7 @@ def lay_out(
 
 
 def run_all(
-    network: MotionNet, parts: Sequence[tuple[Float[np.ndarray, "_time channel"], int]], every: int, ahead: int
+    network: Net, parts: Sequence[tuple[Float[np.ndarray, "_time channel"], int]], every: int, ahead: int
 ) -> list[Float[np.ndarray, "two _time muscle"]]:
     """Mean and scale at every sample of each part, of standardised features and who it is; NaN where nothing is told."""
     if not parts:

@@ -6,7 +6,7 @@ Arrays are time-major, (time, batch, feature).
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import equinox as eqx
 import jax
@@ -29,37 +29,21 @@ class Body(Protocol):
     ) -> Float[Array, "time batch hidden"]: ...
 
 
-class MotionNet(eqx.Module):
+class Net(eqx.Module):
     """Mean and scale of every muscle's envelope, in standard deviations of the training targets; neither is negative.
 
-    What differs between people is an embedding, which the body is told beside the features, and a gain for each muscle.
+    What differs between people is an embedding, which the network is told beside the features, and a gain for each muscle.
     Nobody known has the embedding 0 and the gain 1, and is met in training as well.
     """
 
-    body: Any
+    counts: ClassVar[float] = 1.0  # in the mean of several networks
+
     w_mean: Float[Array, "hidden muscle"]
     w_scale: Float[Array, "hidden muscle"]
     b_mean: Float[Array, " muscle"]
     b_scale: Float[Array, " muscle"]
     embedding: Float[Array, "subject embedded"]
     log_gain: Float[Array, "subject muscle"]
-
-    @classmethod
-    def create(
-        cls, body: Any, n_hidden: int, level: Float[Array, " muscle"], n_subject: int, n_embed: int, key: PRNGKeyArray
-    ) -> MotionNet:
-        """It begins with the mean of the training targets, `level`, for everybody."""
-        n_muscle = level.shape[0]
-        small = 0.1 * normal_weights(key, n_hidden, n_muscle)
-        return cls(
-            body,
-            small,
-            jnp.zeros((n_hidden, n_muscle)),
-            _unsoftplus(jnp.maximum(level, 0.05)),
-            _unsoftplus(jnp.ones(n_muscle)),
-            jnp.zeros((n_subject, n_embed)),
-            jnp.zeros((n_subject, n_muscle)),
-        )
 
     def __call__(
         self,
@@ -70,16 +54,77 @@ class MotionNet(eqx.Module):
     ) -> tuple[Float[Array, "time batch muscle"], Float[Array, "time batch muscle"]]:
         """Mean and scale at each step; `dropped` are the factors of dropout, with the mean 1."""
         known = (who != NOBODY)[:, None]
-        told = jnp.where(known, self.embedding[who], 0.0)
         gain = jnp.exp(jnp.where(known, self.log_gain[who], 0.0))
-        both = jnp.concatenate([inputs, jnp.broadcast_to(told, (*inputs.shape[:2], told.shape[1]))], axis=-1)
-        hidden = self.body(both, present) * dropped
-        mean = gain * jax.nn.softplus(hidden @ self.w_mean + self.b_mean)
-        scale = gain * jax.nn.softplus(jax.lax.stop_gradient(hidden) @ self.w_scale + self.b_scale)
-        return mean, scale + SMALLEST
+        hidden = self.hidden(inputs, present, jnp.where(known, self.embedding[who], 0.0)) * dropped
+        scale = jax.nn.softplus(jax.lax.stop_gradient(hidden) @ self.w_scale + self.b_scale)
+        return gain * self.mean(hidden), gain * scale + SMALLEST
+
+    def hidden(
+        self,
+        inputs: Float[Array, "time batch channel"],
+        present: Bool[Array, "time batch"],
+        told: Float[Array, "batch embedded"],
+    ) -> Float[Array, "time batch hidden"]:
+        """What mean and scale are read from."""
+        raise NotImplementedError
+
+    def mean(self, hidden: Float[Array, "time batch hidden"]) -> Float[Array, "time batch muscle"]:
+        """Of somebody with the gain 1."""
+        raise NotImplementedError
+
+    @property
+    def decaying(self) -> list[Array]:
+        """The weights that it costs to be large."""
+        raise NotImplementedError
+
+    def hyper(self, general: Hyper) -> Hyper:
+        """What its training depends on."""
+        return general
 
 
-def _unsoftplus(x: Array) -> Array:
+class MotionNet(Net):
+    """A network of layers, which ends in a softplus of a linear map."""
+
+    body: Any
+
+    @classmethod
+    def create(
+        cls, body: Any, n_hidden: int, level: Float[Array, " muscle"], n_subject: int, n_embed: int, key: PRNGKeyArray
+    ) -> MotionNet:
+        """It begins with the mean of the training targets, `level`, for everybody."""
+        n_muscle = level.shape[0]
+        return cls(
+            w_mean=0.1 * normal_weights(key, n_hidden, n_muscle),
+            w_scale=jnp.zeros((n_hidden, n_muscle)),
+            b_mean=unsoftplus(jnp.maximum(level, 0.05)),
+            b_scale=unsoftplus(jnp.ones(n_muscle)),
+            embedding=jnp.zeros((n_subject, n_embed)),
+            log_gain=jnp.zeros((n_subject, n_muscle)),
+            body=body,
+        )
+
+    def hidden(
+        self,
+        inputs: Float[Array, "time batch channel"],
+        present: Bool[Array, "time batch"],
+        told: Float[Array, "batch embedded"],
+    ) -> Float[Array, "time batch hidden"]:
+        """Of the body, which is told who moves at every step."""
+        told = jnp.broadcast_to(told, (*inputs.shape[:2], told.shape[1]))
+        return self.body(jnp.concatenate([inputs, told], axis=-1), present)
+
+    def mean(self, hidden: Float[Array, "time batch hidden"]) -> Float[Array, "time batch muscle"]:
+        """Softplus of a linear map."""
+        return jax.nn.softplus(hidden @ self.w_mean + self.b_mean)
+
+    @property
+    def decaying(self) -> list[Array]:
+        """All matrices but what the scale is read with."""
+        return [w for w in jax.tree.leaves((self.body, self.w_mean)) if w.ndim > 1]
+
+
+def unsoftplus(x: Array) -> Array:
+    """The inverse of softplus."""
     return jnp.log(jnp.expm1(x))
 
 
@@ -95,8 +140,7 @@ class Hyper(NamedTuple):
     nobody: Any  # share of the windows in which the network is not told who moves
     peak_weight: Any  # how much more an error counts where the muscle is active
     load_spread: Any  # standard deviation of the logarithm by which moments and activity of a window grow together
-    moments: Any  # (channel,) 1 for a feature that is a moment, 0 for others
-    no_moment: Any  # (channel,) what a moment of 0 is once standardised
+    moments: Any  # (channel,) 1 for a feature that is a moment (0 where there is none), 0 for others
 
 
 class Sequences(NamedTuple):
@@ -134,7 +178,7 @@ class MotionTask(PresetEnd):
         return Batch(data.inputs[at], data.targets[at], data.known[at] & present[..., None], present, data.who[start])
 
     def loss(
-        self, net: MotionNet, batch: Batch, hyper: Hyper, key: PRNGKeyArray, step: Array
+        self, net: Net, batch: Batch, hyper: Hyper, key: PRNGKeyArray, step: Array
     ) -> tuple[Array, dict[str, Array]]:
         """Of mean and scale (see `mean_and_scale_loss`), and what weights and people cost."""
         keys = jax.random.split(key, 4)
@@ -147,8 +191,7 @@ class MotionTask(PresetEnd):
         mean, scale = net(noisy, batch.present, who, kept / (1 - hyper.dropout))
         weight = 1.0 + hyper.peak_weight * batch.targets
         squared, density = mean_and_scale_loss(mean, scale, batch.targets, batch.known, weight)
-        matrices = [w for w in jax.tree.leaves((net.body, net.w_mean)) if w.ndim > 1]
-        decay = hyper.weight_decay * sum(jnp.sum(w**2) for w in matrices)
+        decay = hyper.weight_decay * sum(jnp.sum(w**2) for w in net.decaying)
         people = hyper.person_decay * (jnp.sum(net.embedding**2) + jnp.sum(net.log_gain**2))
         return squared + density + decay + people, {"squared": squared, "density": density}
 
@@ -160,11 +203,11 @@ def loaded(batch: Batch, hyper: Hyper, key: PRNGKeyArray) -> Batch:
     each. So a network learns from one load what to do with others.
     """
     times = jnp.exp(hyper.load_spread * jax.random.normal(key, batch.who.shape))[:, None]
-    grown = hyper.no_moment + times * (batch.inputs - hyper.no_moment)
-    return batch._replace(inputs=jnp.where(hyper.moments > 0, grown, batch.inputs), targets=batch.targets * times)
+    grown = jnp.where(hyper.moments > 0, times * batch.inputs, batch.inputs)
+    return batch._replace(inputs=grown, targets=batch.targets * times)
 
 
 @jax.jit
-def run_net(net: MotionNet, inputs: Array, present: Array, who: Array) -> tuple[Array, Array]:
+def run_net(net: Net, inputs: Array, present: Array, who: Array) -> tuple[Array, Array]:
     """Mean and scale, compiled once for all networks of the same shapes."""
     return net(inputs, present, who)
