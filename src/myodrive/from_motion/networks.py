@@ -353,12 +353,17 @@ class MotionNetwork(MotionEstimator):
         held = less if c.interval_of == "activity" else "measured envelope"
         early = "".join(f" {m} {1e3 * d:.0f} ms," for m, d in zip(getattr(self, "muscles_", []), delays))
         told = f" EMG came before the movement that goes with it by:{early[:-1]}." if early else ""
+        shared = (
+            " Beside each, and counted half, stands a network of muscles that share the moments of the joints at the least sum of "
+            "squares, along moment arms that are learned."
+        )
+        beside = shared if c.load_sharing and "moments" in c.motion.inputs else ""
         return (
             f"Features of the movement were mapped to the envelopes of all muscles together by {self._described()} at "
             f"{1 / c.step_s:g} Hz, with an embedding and a gain of each muscle for each person (windows of {c.window_s:g} s, "
             f"{n_steps} steps of training). The estimate is the mean of {c.n_folds} networks, each learned without one fold of "
             f"the training data, whose errors on it scale the {c.interval_level:.0%} interval of the {held}, apart for known "
-            f"and for new people.{told}"
+            f"and for new people.{beside}{told}"
         )
 
 
