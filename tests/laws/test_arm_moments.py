@@ -106,6 +106,8 @@ def test_moments_have_no_derivatives_and_do_not_stand_alone() -> None:
 def test_an_angle_that_is_missing_or_a_body_without_mass_is_named() -> None:
     with pytest.raises(SignalError, match="joints elbow are missing"):
         moments(arm(), arm_joints=ArmJoints(elbow="elbow"))
+    with pytest.raises(SignalError, match="joints pronation are missing"):
+        moments(arm(), arm_joints=ArmJoints(forearm="pronation"))
     with pytest.raises(SignalError, match=r"mass_kg is 0\.0"):
         moments(Recording(arm().signals, info={"body": {**BODY, "mass_kg": 0.0}}))
 

@@ -45,7 +45,7 @@ class ArmJoints(BaseModel):
     elevation: str = "shoulder_elv"
     rotation: str = "shoulder_rot"
     elbow: str = "elbow_flexion"
-    forearm: str = "pro_sup"  # pronation; may be missing
+    forearm: str = "pro_sup"  # pronation; may be missing unless another name is given
     # MoBL-ARMS counts axial rotation from the plane of elevation, so that raising an arm in any plane does not turn it. By ISB,
     # with three Euler angles Y-X-Y, it is False.
     from_plane: bool = True

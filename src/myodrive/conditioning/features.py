@@ -193,8 +193,10 @@ def _joint_values(recording: Recording, joints: Sequence[str]) -> dict[str, np.n
 
 def _moments(recording: Recording, options: MotionOptions) -> xr.DataArray:
     names = [getattr(options.arm_joints, name) for name in NAMED]
-    if options.arm_joints.forearm in recording["angles"].joint.values:
-        names.append(options.arm_joints.forearm)
+    forearm = options.arm_joints.forearm
+    named = forearm != ArmJoints().forearm  # so it has to be there
+    if named or forearm in recording["angles"].joint.values:
+        names.append(forearm)
     values = _joint_values(recording, names)
     angles = np.deg2rad(np.stack([values[j] for j in names], axis=1))
     return arm_moments(recording, angles, options.arm_joints, options.cutoff_hz)
