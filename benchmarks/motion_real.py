@@ -218,10 +218,9 @@ def person_scores(rows: pd.DataFrame) -> pd.DataFrame:
     """
     rows = rows.assign(subject=rows["subject"].str.split("|").str[0])
     keys = ["condition", "method", "subject"]
-    s = rows.groupby([*keys, "muscle"], sort=False)[["n", "error", "t", "tt"]].sum()
-    r2 = 1 - s["error"] / (s["tt"] - s["t"] ** 2 / s["n"])
-    each = muscle_measures(rows, keys).assign(r2=r2.to_numpy())
-    return each.groupby(keys, sort=False)[list(MEASURES)].median().reset_index()
+    totals = rows.groupby([*keys, "muscle"], sort=False)[["n", "t"]].transform("sum")
+    rows = rows.assign(spread=rows["tt"] - rows["t"] * totals["t"] / totals["n"])
+    return muscle_measures(rows, keys).groupby(keys, sort=False)[list(MEASURES)].median().reset_index()
 
 
 def tested_people(study: Study, fits: Sequence[Fit]) -> set[str]:

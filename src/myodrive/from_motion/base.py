@@ -86,7 +86,7 @@ class MotionEstimator(PairedEstimator):
         clock, stretches = self._inputs(self._with_inputs(recording))
         distance = np.full(clock.size, np.nan)
         for place, stretch in stretches:
-            distance[place] = self.novelty_.of(self._slow(stretch), self.config.rate_hz)
+            distance[place] = self._distance(stretch)
         return xr.DataArray(
             distance, dims="time", coords={"time": ("time", clock, {"units": "s"})}, attrs={"units": "1"}
         )
@@ -141,6 +141,10 @@ class MotionEstimator(PairedEstimator):
     def _slow(self, stretch: Stretch) -> Float[np.ndarray, "time feature"]:
         """Positions and velocities."""
         return stretch.inputs[:, [is_slow(name) for name in self._features]]
+
+    def _distance(self, stretch: Stretch) -> Float[np.ndarray, " time"]:
+        """From the movements of the training, see `novelty`."""
+        return self.novelty_.of(self._slow(stretch), self.config.rate_hz)
 
     @property
     def _as_measured(self) -> bool:
@@ -229,7 +233,7 @@ class MotionEstimator(PairedEstimator):
 
     def _about(self, recording: Recording, stretches: list[Stretch]) -> list[str]:
         notes = []
-        far = np.concatenate([self.novelty_.of(self._slow(s), self.config.rate_hz) for s in stretches]) > 1
+        far = np.concatenate([self._distance(s) for s in stretches]) > 1
         if far.mean() > MUCH:
             notes.append(f"{far.mean():.0%} of the movement is outside of what was trained on: see novelty(…).")
         if recording.subject not in self.normalisations_:

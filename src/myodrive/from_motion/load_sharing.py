@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from myodrive.conditioning.features import derivative_of, is_moment, is_posture
-from myodrive.from_motion.training import Hyper, Net, unsoftplus
+from myodrive.from_motion.training import Hyper, Net, start_of
 
 N_MUSCLE = 24  # that share
 N_DIRECTION = 9  # numbers that say where the axes of the upper arm point
@@ -68,13 +68,9 @@ class LoadSharing(Net):
         n_tap = round(REACH_S / step_s)
         away_s = step_s * jnp.arange(-n_tap, n_tap + 1)
         mixed = jnp.concatenate([3.0 * jnp.eye(N_MUSCLE, n_muscle) - 3.0, jnp.full((N_MUSCLE, n_muscle), -4.0)])
+        mixed = mixed + 0.1 * jax.random.normal(keys[0], mixed.shape)
         return cls(
-            w_mean=mixed + 0.1 * jax.random.normal(keys[0], mixed.shape),
-            w_scale=jnp.zeros(mixed.shape),
-            b_mean=jnp.full(n_muscle, -4.0),
-            b_scale=unsoftplus(jnp.full(n_muscle, 0.5)),
-            embedding=jnp.zeros((n_subject, N_MUSCLE)),
-            log_gain=jnp.zeros((n_subject, n_muscle)),
+            **start_of(mixed, jnp.full(n_muscle, -4.0), 0.5, n_subject, N_MUSCLE),
             shoulder=0.3 * like * jax.random.normal(keys[1], (1 + N_DIRECTION, 3, N_MUSCLE)),
             elbow=0.3 * bent * jax.random.normal(keys[2], (1 + len(reads.hinges), N_MUSCLE)),
             taps=-0.5 * ((away_s - EARLY_S) / WIDTH_S) ** 2,

@@ -29,7 +29,7 @@ from myodrive.paired import Hidden, Stretch, make_folds
 Own = TypeVar("Own", bound="MotionNetwork")
 STEPS_PER_ROOT_S, STEPS = 45.0, (300, 2500)
 FARTHEST = 4.0  # standard deviations of the training features; what lies beyond is held there
-N_GUARD = 2  # networks that are adapted while it is tried how far to go
+N_GUARD = 2  # folds whose networks are adapted while it is tried how far to go
 WEIGHTS_PRIOR_S = 10.0  # so much data of a person makes weights of their own count as much as a gain and an offset
 # Of the way from what is said of people who were held out to what was measured of them. Each was told by one network; the mean
 # of several, which tells new people, is less noisy and has less to be drawn in.
@@ -85,7 +85,7 @@ class MotionNetwork(MotionEstimator):
     conformal_: np.ndarray  # (KNOWN or NEW, muscle) half-width of the interval in units of the predicted scale
     typical_: np.ndarray  # (gain and offset, muscle) of a new person
     subjects_: list[str]  # in the order of the tables of embeddings and gains
-    knows_: list[list[str]]  # the subjects that each network was trained on
+    knows_: list[list[str]]  # the subjects that the networks of each fold were trained on
 
     # -- what a subclass writes --------------------------------------------------------------------------------------
 
@@ -222,7 +222,7 @@ class MotionNetwork(MotionEstimator):
         known = self._knows(stretch.subject)
         factor = np.tile(self.conformal_[KNOWN if known else NEW], (stretch.time.size, 1))
         if known and not self._as_measured:
-            outside = self.novelty_.of(self._slow(stretch), self.config.rate_hz) > 1
+            outside = self._distance(stretch) > 1
             factor[outside] = self.conformal_.max(axis=0)
         return factor
 

@@ -92,16 +92,8 @@ class MotionNet(Net):
         cls, body: Any, n_hidden: int, level: Float[Array, " muscle"], n_subject: int, n_embed: int, key: PRNGKeyArray
     ) -> MotionNet:
         """It begins with the mean of the training targets, `level`, for everybody."""
-        n_muscle = level.shape[0]
-        return cls(
-            w_mean=0.1 * normal_weights(key, n_hidden, n_muscle),
-            w_scale=jnp.zeros((n_hidden, n_muscle)),
-            b_mean=unsoftplus(jnp.maximum(level, 0.05)),
-            b_scale=unsoftplus(jnp.ones(n_muscle)),
-            embedding=jnp.zeros((n_subject, n_embed)),
-            log_gain=jnp.zeros((n_subject, n_muscle)),
-            body=body,
-        )
+        small = 0.1 * normal_weights(key, n_hidden, level.shape[0])
+        return cls(**start_of(small, unsoftplus(jnp.maximum(level, 0.05)), 1.0, n_subject, n_embed), body=body)
 
     def hidden(
         self,
@@ -121,6 +113,21 @@ class MotionNet(Net):
     def decaying(self) -> list[Array]:
         """All matrices but what the scale is read with."""
         return [w for w in jax.tree.leaves((self.body, self.w_mean)) if w.ndim > 1]
+
+
+def start_of(
+    w_mean: Float[Array, "hidden muscle"], b_mean: Float[Array, " muscle"], scale: float, n_subject: int, n_embed: int
+) -> dict[str, Array]:
+    """What every `Net` begins with: one scale throughout, and no difference between people."""
+    n_muscle = b_mean.shape[0]
+    return {
+        "w_mean": w_mean,
+        "w_scale": jnp.zeros(w_mean.shape),
+        "b_mean": b_mean,
+        "b_scale": unsoftplus(jnp.full(n_muscle, scale)),
+        "embedding": jnp.zeros((n_subject, n_embed)),
+        "log_gain": jnp.zeros((n_subject, n_muscle)),
+    }
 
 
 def unsoftplus(x: Array) -> Array:

@@ -198,9 +198,8 @@ def contrasts_in_words(scores: MotionScores, contrasts: Sequence[Contrast]) -> l
         same: dict[Weight, list[str]] = {}
         for row in table.to_dict(orient="records"):
             of_it = (row["condition"], row["reference"]) == (contrast.condition, contrast.reference)
-            if of_it and any(
-                abs(d) > ROUNDING for d in row["differences"].values()
-            ):  # else it reads nothing that differs
+            differs = any(abs(d) > ROUNDING for d in row["differences"].values())  # else it reads nothing that differs
+            if of_it and differs:
                 same.setdefault(weight(row), []).append(f"{row['method']} {in_words(row)}")
         if same:
             each = [f"{'; '.join(methods)}: {SETTLED[settled]} {contrast.claim}." for settled, methods in same.items()]
