@@ -17,6 +17,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -31,7 +32,7 @@ from myodrive.recording import Recording, Study
 from myodrive.truth import arm
 from myodrive.truth.arm import simulate_arm
 from myodrive.truth.arm_movements import MOVEMENTS
-from myodrive.truth.arm_people import ARM, ArmSetting
+from myodrive.truth.arm_people import ARM, ArmSetting, Person, draw_person
 
 NAMES = [m.name for m in MOVEMENTS]
 SECONDS = (10.0, 30.0, 60.0)
@@ -116,7 +117,7 @@ def splits(study: Study, method: str) -> Iterator[tuple[str, np.ndarray]]:
         yield f"new person + {seconds:g} s", r2(curve.apply(np.concatenate(found)), truth(test))
 
 
-def ceilings(study: Study, told: Study, unseen: Study, average: Study) -> dict[str, list[float]]:
+def ceilings(study: Study, told: Study, unseen: Study, average: Study, as_known: np.ndarray) -> dict[str, list[float]]:
     """R² of who knows the model, the person and the movement, but not what is drawn anew in each trial; and of less."""
     found = {}
 
@@ -131,6 +132,8 @@ def ceilings(study: Study, told: Study, unseen: Study, average: Study) -> dict[s
         if flag:
             keep(f"{kind}, nor what the hand does in the movement", r2(truth(unseen.recordings), true))
         keep(f"{kind}, taken for an average person", r2(mean, true))
+        if not flag:
+            keep(f"{kind}, as the five known people would do it", r2(as_known, true))
         emg = np.concatenate([study[i]["emg"].values for i in chosen])
         keep(f"{kind}, the measured envelope itself", r2(MonotoneCalibration.fit(emg, true).apply(emg), true))
     return found
@@ -142,6 +145,27 @@ def with_empty_purpose(setting: ArmSetting, seed: int) -> Study:
     blind = setting.model_copy(update=UNKNOWN | {"cocontraction_movement": 0.0})
     with patch.object(arm, "MOVEMENTS", plain):
         return simulate_arm(seed, n_new=0, emg="none", setting=blind)
+
+
+def as_known_people(study: Study, setting: ArmSetting, seed: int) -> np.ndarray:
+    """The new people's trials as the known ones would do them, their mean: what is best said of somebody new who is not average.
+
+    Whoever learned everything of five people, and nothing of others, knows no better (but for load and co-contraction of the trial).
+    """
+    blind = setting.model_copy(update=UNKNOWN)
+    n_known = sum(who.startswith("known") for who in study.subjects)
+    known = [draw_person(seed, i, True, blind, with_emg=False) for i in range(n_known)]
+    own = ("strength", "delay_s", "cocontraction", "of_movement", "tone", "resistance")
+    done = []
+    for one in known:
+        theirs = {name: getattr(one, name) for name in own}
+
+        def body_of_the_new(*who: Any, theirs: dict[str, Any] = theirs, **how: Any) -> Person:
+            return dataclasses.replace(draw_person(*who, **how), **theirs)
+
+        with patch.object(arm, "draw_person", body_of_the_new):
+            done.append(truth(simulate_arm(seed, n_known=0, emg="none", setting=blind).recordings))
+    return np.mean(done, axis=0)
 
 
 def muscles(study: Study) -> None:
@@ -181,7 +205,8 @@ def main() -> None:
         ask = {"seed": options.seed, "emg": "none", "n_workers": options.workers, "cache": options.folder}
         told = simulate_arm(setting=setting.model_copy(update=UNKNOWN), **ask)
         average = simulate_arm(setting=setting.model_copy(update=UNKNOWN | AVERAGE), **ask)
-        found = ceilings(study, told, with_empty_purpose(setting, options.seed), average)
+        unseen = with_empty_purpose(setting, options.seed)
+        found = ceilings(study, told, unseen, average, as_known_people(study, setting, options.seed))
     if options.what == "baselines":
         found = baselines(study, options.methods)
     if options.json:

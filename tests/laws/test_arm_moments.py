@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import jax
@@ -10,17 +11,21 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from myodrive.conditioning import arm_moments
 from myodrive.conditioning.arm_moments import CENTRES, GYRATION, LENGTHS, MASSES, ArmJoints
 from myodrive.conditioning.features import Input, MotionOptions, motion_features
 from myodrive.errors import OptionError, SignalError
+from myodrive.from_motion.load_sharing import LoadSharing, Reads
 from myodrive.from_motion.lstm import MotionLSTM
-from myodrive.from_motion.training import Batch, Hyper, loaded
+from myodrive.from_motion.networks import together
+from myodrive.from_motion.training import Batch, Hyper, MotionNet, loaded
 from myodrive.recording import Recording, Study, make_signal
 
 RATE = 200.0
 T = np.arange(0, 2, 1 / RATE)
 JOINTS = ("elv_angle", "shoulder_elv", "shoulder_rot", "elbow_flexion")
 BODY = {"height_m": 1.8, "mass_kg": 80.0, "upper_arm_m": 0.3, "forearm_m": 0.26, "hand_m": 0.08}
+ABOUT = ("upper arm x", "upper arm y", "upper arm z", JOINTS[3])
 WITH_MOMENTS: tuple[Input, ...] = ("angles", "moments")
 
 
@@ -34,7 +39,7 @@ def arm(plane: object = 90.0, elevation: object = 0.0, rotation: object = 0.0, e
 
 def moments(recording: Recording, **options: object) -> np.ndarray:
     found = motion_features(recording, MotionOptions(inputs=WITH_MOMENTS, **options))
-    about = [f"moment about {axis}" for axis in ("upper arm x", "upper arm y", "upper arm z", JOINTS[3])]
+    about = [f"moment about {axis}" for axis in ABOUT]
     return found.sel(feature=about).values
 
 
@@ -86,6 +91,21 @@ def test_the_moments_do_the_work_that_goes_into_the_energy_of_the_arm(from_plane
     inside = slice(40, -40)
     expected = np.gradient(energy, T)[inside]
     np.testing.assert_allclose(power[inside], expected, atol=0.01 * np.abs(expected).max())
+    about = [f"turning about {axis}" for axis in ABOUT]
+    options = MotionOptions(inputs=WITH_MOMENTS, arm_joints=ArmJoints(from_plane=from_plane), cutoff_hz=15.0)
+    told = motion_features(recording, options).sel(feature=about).values
+    np.testing.assert_allclose(told[1:-1][inside], rates[inside], atol=0.01 * np.abs(rates).max())
+
+
+def test_a_load_in_the_hand_asks_for_what_a_heavier_hand_would() -> None:
+    recording = arm(90.0, 60 + 20 * np.sin(5 * T), 0.0, 60 + 30 * np.sin(4 * T))
+    point = {"upper_arm_m": 0.3, "forearm_m": 0.26, "hand_m": 1e-9}  # a hand whose mass is all in one point
+    light, heavy = (Recording(recording.signals, info={"body": {**BODY, **point, "mass_kg": m}}) for m in (0.001, 80.0))
+    found = motion_features(light, MotionOptions(inputs=WITH_MOMENTS))
+    of_load = found.sel(feature=[f"moment about {axis} of 1 kg in the hand" for axis in ABOUT]).values
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(arm_moments, "MASSES", np.array([0.0, 0.0, 1.0 / 80.0]))
+        np.testing.assert_allclose(of_load, moments(heavy), atol=1e-4)
 
 
 def test_a_heavier_person_needs_more_and_an_unknown_one_is_of_usual_size() -> None:
@@ -98,7 +118,7 @@ def test_a_heavier_person_needs_more_and_an_unknown_one_is_of_usual_size() -> No
 
 def test_moments_have_no_derivatives_and_do_not_stand_alone() -> None:
     found = motion_features(arm(), MotionOptions(inputs=WITH_MOMENTS, derivatives=1))
-    assert found.feature.size == 2 * len(JOINTS) + 4 + 9 + 2  # and posture: three axes, cosine and sine of the elbow
+    assert found.feature.size == 2 * len(JOINTS) + 3 * 4 + 9 + 2  # posture: three axes, cosine and sine of the elbow
     with pytest.raises(OptionError, match="beside other inputs"):
         motion_features(arm(), MotionOptions(inputs=("moments",)))
 
@@ -170,6 +190,33 @@ def test_networks_of_muscles_that_share_them_stand_beside_the_others_and_are_sav
         assert again.estimate(asked).dataset.identical(own.estimate(asked).dataset)
     alone = MotionLSTM(motion=motion, load_sharing=False, **few).fit(Study(trials))
     assert [len(nets) for nets in alone.networks_] == [1, 1]
+
+
+def test_muscles_that_share_count_more_where_nothing_like_it_was_trained_on() -> None:
+    one, other = np.ones((2, 3, 1)), np.zeros((2, 3, 1))
+    reads = Reads.of(list(motion_features(arm(), MotionOptions(inputs=WITH_MOMENTS)).feature.values.astype(str)))
+    assert reads is not None and not reads.forearm
+    sharing = LoadSharing.create(reads, 1, 1, 0.02, jax.random.PRNGKey(0))
+    plain = MotionNet.create(None, 2, jnp.ones(1), 1, 1, jax.random.PRNGKey(0))
+    found = together([one, other], [sharing, plain], np.array([0.0, 0.5, 1.0]))
+    np.testing.assert_allclose(found[0, :, 0], [1 / 3, 0.75 / 1.75, 1 / 2])
+
+
+def test_a_muscle_that_shares_is_weaker_when_it_shortens_and_where_it_is_short() -> None:
+    features = motion_features(arm(), MotionOptions(inputs=WITH_MOMENTS)).feature.values.astype(str).tolist()
+    reads = Reads.of(features)
+    assert reads is not None
+    sharing = LoadSharing.create(reads, 1, 1, 0.02, jax.random.PRNGKey(0))
+    inputs = np.zeros((3, 1, len(features)), np.float32)
+    inputs[1, 0, reads.turning[:3]] = 1.0
+    inputs[2, 0, reads.directions[0]] = 1.0
+    arms = sharing._arms(jnp.asarray(inputs))
+    strength = sharing._strength(jnp.asarray(inputs), arms)[:, 0]
+    shortening = np.asarray(arms[:3, 1, 0].sum(axis=0))
+    np.testing.assert_allclose(np.sign(strength[1]), -np.sign(shortening))
+    np.testing.assert_allclose(strength[0], 0.0)
+    longer = dataclasses.replace(sharing, length=sharing.length.at[0].set(0.3))
+    np.testing.assert_allclose(longer._strength(jnp.asarray(inputs), arms)[2, 0], 0.3, rtol=1e-5)
 
 
 def test_a_causal_network_refuses_them() -> None:

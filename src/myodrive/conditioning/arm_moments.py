@@ -1,9 +1,10 @@
 """Moments that the joints of an arm have to make against its weight and its inertia, and its posture, from joint angles alone.
 
 Muscles answer moments, and a moment is a product of posture, weight and acceleration that a network learns badly from a few
-movements. The arm is three segments with the masses of a body of its size; what the hand holds and presses against is
-not known here, so it takes no part. Moments and posture are told in the axes of the upper arm, which the muscles of the shoulder
-end at: in these a moment arm changes smoothly, while the axes of joint angles fall together where the arm hangs.
+movements. The arm is three segments with the masses of a body of its size; what the hand holds is not known here, so what a
+kilogram in it would ask for is told apart, and a learner may find out how much it usually is. All is told in the axes of the
+upper arm, which the muscles of the shoulder end at: in these a moment arm changes smoothly, while the axes of joint angles
+fall together where the arm hangs.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ MASSES = np.array([0.028, 0.016, 0.006])
 CENTRES = np.array([0.436, 0.430, 0.506])
 GYRATION = np.array([0.322, 0.303, 0.297])
 NAMED = ("plane", "elevation", "rotation", "elbow")
-MOMENT, POSTURE = "moment about ", "posture: "  # what the names of features begin with
+MOMENT, TURNING, POSTURE = "moment about ", "turning about ", "posture: "  # what the names of features begin with
+OF_LOAD = " of 1 kg in the hand"  # and what those of moments end with that are of no weight of the arm's own
 AXES = ("upper arm x", "upper arm y", "upper arm z")  # of an arm that hangs: forwards, up, to the right
 
 
@@ -59,7 +61,7 @@ def has_arm(recording: Recording) -> bool:
 def arm_moments(
     recording: Recording, angles: Float[np.ndarray, "time joint"], joints: ArmJoints, cutoff_hz: float
 ) -> xr.DataArray:
-    """Moments at shoulder and elbow by inverse dynamics of an arm with an empty hand, the trunk upright and at rest; and posture.
+    """Moments at shoulder and elbow by inverse dynamics of an arm, the trunk upright and at rest; how it turns; and its posture.
 
     Parameters
     ----------
@@ -76,8 +78,9 @@ def arm_moments(
     -------
     DataArray (time, feature)
         On the clock of the angles. Moments (N m): at the shoulder about the upper arm's own axes, and about the elbow's axis,
-        positive where muscles have to turn the arm about it as a right-handed screw; NaN where accelerations are. Posture: the
-        upper arm's axes in those of the trunk, and cosine and sine of elbow and forearm.
+        positive where muscles have to turn the arm about it as a right-handed screw; NaN where accelerations are. First those
+        of an arm with an empty hand, then what a kilogram in the hand would add. Turning (rad/s): about the same axes. Posture:
+        the upper arm's axes in those of the trunk, and cosine and sine of elbow and forearm.
 
     Raises
     ------
@@ -87,29 +90,46 @@ def arm_moments(
     lengths, mass_kg = _body(recording)
     turned, fore = _frames(angles, joints)
     elbow = -lengths[0] * turned[..., 1]
-    time = recording["angles"].time.values
+    hand = elbow + lengths[1:].sum() * fore
     points, masses = [], []
     for start, way, length, share, centre, gyration in zip(
         (0 * elbow, elbow, elbow + lengths[1] * fore), (-turned[..., 1], fore, fore), lengths, MASSES, CENTRES, GYRATION
     ):  # two points of each segment that have its mass, centre and inertia
         points += [start + place * length * way for place in (centre - gyration, centre + gyration)]
         masses += 2 * [0.5 * share * mass_kg]
-    at = make_signal(
-        np.concatenate(points, axis=1), ("time", "feature"), {"feature": list("x" * 18)}, units="m", time=time
-    )
-    accelerations = np.split(differentiate(at, 2, cutoff_hz).values, len(points), axis=1)
-    forces = [m * (a - GRAVITY) for m, a in zip(masses, accelerations)]
-    at_shoulder = sum(np.cross(p, f) for p, f in zip(points, forces))
-    at_elbow = sum(np.cross(p - elbow, f) for p, f in zip(points[2:], forces[2:]))
-    moments = [*np.einsum("tra,tr->at", turned, at_shoulder), (at_elbow * turned[..., 2]).sum(axis=1)]
-    hinges = [joints.elbow, joints.forearm][: angles.shape[1] - 3]
-    columns = {f"{MOMENT}{name}": column for name, column in zip((*AXES, joints.elbow), moments)}
+    time = recording["angles"].time.values
+
+    def slope(values: list[np.ndarray], order: int) -> list[np.ndarray]:
+        columns = np.concatenate(values, axis=1)
+        names = [str(i) for i in range(columns.shape[1])]
+        signal = make_signal(columns, ("time", "feature"), {"feature": names}, units="", time=time)
+        return np.split(differentiate(signal, order, cutoff_hz).values, len(values), axis=1)
+
+    forces = [a - GRAVITY for a in slope([*points, hand], 2)]  # on a kilogram
+    needed = _about_axes([m * f for m, f in zip(masses, forces)], points, elbow, turned)
+    of_load = _about_axes(forces[-1:], [hand], elbow, turned)
+    spin = np.swapaxes(turned, 1, 2) @ np.stack(slope([turned[:, i] for i in range(3)], 1), axis=1)
+    turning = [spin[:, 2, 1], spin[:, 0, 2], spin[:, 1, 0], slope([angles[:, 3:4]], 1)[0][:, 0]]
+    abouts = (*AXES, joints.elbow)
+    columns = {f"{MOMENT}{name}": column for name, column in zip(abouts, needed)}
+    columns |= {f"{MOMENT}{name}{OF_LOAD}": column for name, column in zip(abouts, of_load)}
+    columns |= {f"{TURNING}{name}": column for name, column in zip(abouts, turning)}
     ways = ("forwards", "up", "right")
     columns |= {f"{POSTURE}{own} {way}": turned[:, i, k] for k, own in enumerate(AXES) for i, way in enumerate(ways)}
-    for name, angle in zip(hinges, angles[:, 3:].T):
+    for name, angle in zip((joints.elbow, joints.forearm), angles[:, 3:].T):
         columns |= {f"{POSTURE}cos {name}": np.cos(angle), f"{POSTURE}sin {name}": np.sin(angle)}
     values = np.stack(list(columns.values()), axis=1)
     return make_signal(values, ("time", "feature"), {"feature": list(columns)}, units="", time=time)
+
+
+def _about_axes(
+    forces: list[np.ndarray], points: list[np.ndarray], elbow: np.ndarray, turned: np.ndarray
+) -> list[Float[np.ndarray, " time"]]:
+    """Moments that move points so: at the shoulder about the axes of the upper arm, and of what is beyond the elbow about its."""
+    at_shoulder = sum(np.cross(p, f) for p, f in zip(points, forces))
+    beyond = list(zip(points, forces))[-4:]  # of forearm and hand, or the load
+    at_elbow = sum(np.cross(p - elbow, f) for p, f in beyond)
+    return [*np.einsum("tra,tr->at", turned, at_shoulder), (at_elbow * turned[..., 2]).sum(axis=1)]
 
 
 def _frames(

@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 from pydantic import BaseModel, ConfigDict, Field
 
-from myodrive.conditioning.arm_moments import MOMENT, NAMED, POSTURE, ArmJoints, arm_moments
+from myodrive.conditioning.arm_moments import MOMENT, NAMED, OF_LOAD, POSTURE, TURNING, ArmJoints, arm_moments
 from myodrive.conditioning.kinematics import differentiate, resample_to
 from myodrive.conditioning.pose import METRES, ArmMarkers, Axis, hand_orientation, hand_position, swivel
 from myodrive.conditioning.rotations import SIX_D, from_angles, from_quaternions, six_d
@@ -46,7 +46,7 @@ class MotionOptions(BaseModel):
 
     # "angles"; "pose": position of the hand from the shoulder and its orientation; "position": without orientation;
     # "swivel"; "orientation": of the segments that inertial sensors are on; "moments": beside others, what the joints of an
-    # arm have to do against its weight and inertia, and its posture in other words, without derivatives.
+    # arm have to do against its weight and inertia, how it turns, and its posture in other words, without derivatives.
     inputs: tuple[Input, ...] = Field(default=("angles",), min_length=1)
     derivatives: int = Field(default=2, ge=0, le=2)  # 0: position alone; 1: and velocity; 2: and acceleration
     cutoff_hz: float = Field(default=6.0, gt=0)  # see `differentiate`; usual for gait and unhurried arm movements
@@ -73,8 +73,8 @@ def motion_features(recording: Recording, options: MotionOptions) -> xr.DataArra
     -------
     DataArray (time, feature)
         First all positions, then velocities, then accelerations, each in the order of the inputs. Angles are in degrees,
-        positions in lengths of the arm, all else without unit; derivatives per s and per s². Then moments in N m, and the
-        posture of the arm that goes with them. NaN where something is missing.
+        positions in lengths of the arm, all else without unit; derivatives per s and per s². Then moments in N m, and with
+        them how the arm turns in rad/s, and its posture. NaN where something is missing.
 
     Raises
     ------
@@ -124,12 +124,22 @@ def with_derivatives(positions: Sequence[str], derivatives: int) -> list[str]:
 
 def is_slow(feature: str) -> bool:
     """Whether a feature is a position or a velocity, by its name."""
-    return derivative_of(feature) < 2 and not feature.startswith((MOMENT, POSTURE))
+    return derivative_of(feature) < 2 and not feature.startswith((MOMENT, TURNING, POSTURE))
 
 
 def is_moment(feature: str) -> bool:
-    """Whether a feature is a moment of the arm, by its name."""
+    """Whether a feature is a moment of the arm, or of a load in its hand, by its name."""
     return feature.startswith(MOMENT)
+
+
+def is_of_load(feature: str) -> bool:
+    """Whether a feature is the moment that a kilogram in the hand asks for, by its name."""
+    return feature.startswith(MOMENT) and feature.endswith(OF_LOAD)
+
+
+def is_turning(feature: str) -> bool:
+    """Whether a feature is how fast the arm turns about an axis that moments are about, by its name."""
+    return feature.startswith(TURNING)
 
 
 def is_posture(feature: str) -> bool:

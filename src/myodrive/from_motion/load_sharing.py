@@ -8,7 +8,7 @@ What a muscle of the data does is a mix of theirs. There is little that it can l
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar, NamedTuple
 
 import equinox as eqx
@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from myodrive.conditioning.features import derivative_of, is_moment, is_posture
+from myodrive.conditioning.features import derivative_of, is_moment, is_of_load, is_posture, is_turning
 from myodrive.from_motion.training import Hyper, Net, start_of
 
 N_MUSCLE = 24  # that share
@@ -26,13 +26,18 @@ N_NEWTON = 5
 STEPS = (1.0, 0.5, 0.2)  # of Newton's, of which the best is taken
 # Of the taps over time, and how they begin: activity comes before its moment.
 REACH_S, EARLY_S, WIDTH_S = 0.16, 0.05, 0.03
-DECAY = 30.0  # so much more than weights of other networks do moment arms decay
+# So much more than weights of other networks decay moment arms that are the same in every posture, and what changes them.
+DECAY, DECAY_OF_CHANGE = 100.0, 1000.0
+FASTER = 2.4  # than other networks it learns, which has few weights
+MOST = 1.5, 2.0  # by which posture may change the logarithm of a strength, and how fast a muscle may be
 
 
 class Reads(NamedTuple):
-    """Which features are moments, directions of the upper arm, the flexion of what is beyond it, and velocities."""
+    """Which features are moments, those of a load, turning, directions of the upper arm, what is beyond it, and velocities."""
 
     moments: tuple[int, ...]
+    loads: tuple[int, ...]
+    turning: tuple[int, ...]
     directions: tuple[int, ...]
     hinges: tuple[int, ...]
     velocities: tuple[int, ...]
@@ -40,10 +45,21 @@ class Reads(NamedTuple):
     @classmethod
     def of(cls, features: Sequence[str]) -> Reads | None:
         """None where there are no moments of an arm."""
-        moments = tuple(i for i, name in enumerate(features) if is_moment(name))
-        posture = tuple(i for i, name in enumerate(features) if is_posture(name))
-        velocities = tuple(i for i, name in enumerate(features) if derivative_of(name) == 1)
-        return cls(moments, posture[:N_DIRECTION], posture[N_DIRECTION:], velocities) if moments else None
+
+        def those(of_kind: Callable[[str], bool]) -> tuple[int, ...]:
+            return tuple(i for i, name in enumerate(features) if of_kind(name))
+
+        loads, posture = those(is_of_load), those(is_posture)
+        moments = tuple(i for i in those(is_moment) if i not in loads)
+        if not moments:
+            return None
+        velocities = those(lambda name: derivative_of(name) == 1)
+        return cls(moments, loads, those(is_turning), posture[:N_DIRECTION], posture[N_DIRECTION:], velocities)
+
+    @property
+    def forearm(self) -> bool:
+        """Whether its rotation is known: cosine and sine of two hinges."""
+        return len(self.hinges) > 2
 
 
 class LoadSharing(Net):
@@ -52,27 +68,36 @@ class LoadSharing(Net):
     The embedding of a person makes each of the muscles that share stronger or weaker.
     """
 
-    counts: ClassVar[float] = 0.5
+    counts: ClassVar[tuple[float, float]] = (0.5, 1.0)
 
     shoulder: Float[Array, "basis 3 sharing"]
     elbow: Float[Array, "bent sharing"]
+    forearm: Float[Array, "bent sharing"] | None  # no moment turns it, and muscles that would have to be held by others
+    length: Float[Array, "posture sharing"]  # logarithm of the strength in a posture, as the muscle is long or short
+    speed: Float[Array, " sharing"]  # how much weaker it is when it shortens
+    load: Float[Array, " joint"]  # usually in the hand, kg, such that it explains what the masses of the arm do not
     taps: Float[Array, " tap"]
     reads: Reads = eqx.field(static=True)
 
     @classmethod
     def create(cls, reads: Reads, n_muscle: int, n_subject: int, step_s: float, key: PRNGKeyArray) -> LoadSharing:
         """It begins with arms in all directions, the more even the longer."""
-        keys = jax.random.split(key, 3)
+        keys = jax.random.split(key, 4)
         like = jnp.r_[1.0, jnp.full(N_DIRECTION, 0.4)][:, None, None]
         bent = jnp.r_[1.5, jnp.full(len(reads.hinges), 0.4)][:, None]
         n_tap = round(REACH_S / step_s)
         away_s = step_s * jnp.arange(-n_tap, n_tap + 1)
         mixed = jnp.concatenate([3.0 * jnp.eye(N_MUSCLE, n_muscle) - 3.0, jnp.full((N_MUSCLE, n_muscle), -4.0)])
         mixed = mixed + 0.1 * jax.random.normal(keys[0], mixed.shape)
+        hinged = (1 + len(reads.hinges), N_MUSCLE)
         return cls(
             **start_of(mixed, jnp.full(n_muscle, -4.0), 0.5, n_subject, N_MUSCLE),
             shoulder=0.3 * like * jax.random.normal(keys[1], (1 + N_DIRECTION, 3, N_MUSCLE)),
-            elbow=0.3 * bent * jax.random.normal(keys[2], (1 + len(reads.hinges), N_MUSCLE)),
+            elbow=0.3 * bent * jax.random.normal(keys[2], hinged),
+            forearm=0.02 * jax.random.normal(keys[3], hinged) if reads.forearm else None,
+            length=jnp.zeros((N_DIRECTION + len(reads.hinges), N_MUSCLE)),
+            speed=jnp.full(N_MUSCLE, -3.0),
+            load=jnp.full(len(reads.loads), -1.0),
             taps=-0.5 * ((away_s - EARLY_S) / WIDTH_S) ** 2,
             reads=reads,
         )
@@ -84,8 +109,12 @@ class LoadSharing(Net):
         told: Float[Array, "batch embedded"],
     ) -> Float[Array, "time batch hidden"]:
         """The effort of each muscle that shares, and once more times the speed, with which co-contraction grows."""
-        moments = jnp.moveaxis(inputs[..., self.reads.moments], -1, 0)
-        effort = share_out(self._arms(inputs) * jnp.exp(told), moments)
+        moments = inputs[..., self.reads.moments] + jax.nn.softplus(self.load) * inputs[..., self.reads.loads]
+        wanted = jnp.moveaxis(moments, -1, 0)
+        arms = self._arms(inputs)
+        if self.forearm is not None:
+            wanted = jnp.concatenate([wanted, jnp.zeros_like(wanted[:1])])
+        effort = share_out(arms * jnp.exp(told + self._strength(inputs, arms)), wanted)
         speed = jnp.sqrt(
             (inputs[..., self.reads.velocities] ** 2).sum(axis=-1, keepdims=True) / max(len(self.reads.velocities), 1)
             + 1e-6
@@ -98,12 +127,14 @@ class LoadSharing(Net):
 
     @property
     def decaying(self) -> list[Array]:
-        """The moment arms."""
-        return [jnp.sqrt(DECAY) * w for w in (self.shoulder, self.elbow)]
+        """The moment arms, and how these and the strengths change with the posture."""
+        arms = [w for w in (self.shoulder, self.elbow, self.forearm) if w is not None]
+        change = [jnp.sqrt(DECAY_OF_CHANGE) * w for w in (*(w[1:] for w in arms), self.length)]
+        return [*(jnp.sqrt(DECAY) * w[0] for w in arms), *change]
 
     def hyper(self, general: Hyper) -> Hyper:
         """It has few weights: faster, with less noise, and nothing is dropped out."""
-        rate, noise = 2.0 * general.learning_rate, 0.5 * general.noise
+        rate, noise = FASTER * general.learning_rate, 0.5 * general.noise
         return general._replace(learning_rate=rate, noise=noise, dropout=jnp.zeros(()))
 
     def _arms(self, inputs: Float[Array, "time batch channel"]) -> Float[Array, "joint time batch sharing"]:
@@ -111,7 +142,17 @@ class LoadSharing(Net):
         directions = jnp.concatenate([one, inputs[..., self.reads.directions]], axis=-1)
         hinges = jnp.concatenate([one, inputs[..., self.reads.hinges]], axis=-1)
         at_shoulder = jnp.einsum("tbf,fjk->jtbk", directions, self.shoulder)
-        return jnp.concatenate([at_shoulder, (hinges @ self.elbow)[None]])
+        beyond = [hinges @ arms for arms in (self.elbow, self.forearm) if arms is not None]
+        return jnp.concatenate([at_shoulder, jnp.stack(beyond)])
+
+    def _strength(
+        self, inputs: Float[Array, "time batch channel"], arms: Float[Array, "joint time batch sharing"]
+    ) -> Float[Array, "time batch sharing"]:
+        """Its logarithm: a muscle is as strong as its length lets it, which the posture gives, and weaker when it shortens."""
+        long, fast = MOST
+        posture = inputs[..., (*self.reads.directions, *self.reads.hinges)] @ self.length
+        shortening = jnp.einsum("jtbk,tbj->tbk", arms[: len(self.reads.turning)], inputs[..., self.reads.turning])
+        return jnp.clip(posture, -long, long) - jax.nn.softplus(self.speed) * jnp.clip(shortening, -fast, fast)
 
     def _around(
         self, effort: Float[Array, "time batch sharing"], present: Bool[Array, "time batch"]

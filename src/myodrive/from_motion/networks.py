@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -11,13 +11,13 @@ import numpy as np
 from jaxtyping import Bool, Float
 from pydantic import Field
 
-from myodrive.conditioning.features import is_moment, is_posture
+from myodrive.conditioning.features import is_moment, is_of_load, is_posture, is_turning
 from myodrive.estimator import Context, Estimate
 from myodrive.from_motion.adaptation import Personal
 from myodrive.from_motion.base import MotionConfig, MotionEstimator
 from myodrive.from_motion.delay import electromechanical_delay
 from myodrive.from_motion.load_sharing import LoadSharing, Reads
-from myodrive.from_motion.measurement_noise import noise_share
+from myodrive.from_motion.measurement_noise import MOST, noise_share
 from myodrive.from_motion.personal import for_one, learn_person
 from myodrive.from_motion.sequences import lay_out, run_all
 from myodrive.from_motion.training import NOBODY, Hyper, MotionNet, MotionTask, Net, Sequences
@@ -34,7 +34,20 @@ WEIGHTS_PRIOR_S = 10.0  # so much data of a person makes weights of their own co
 # Of the way from what is said of people who were held out to what was measured of them. Each was told by one network; the mean
 # of several, which tells new people, is less noisy and has less to be drawn in.
 TYPICAL = 0.5
+TURNING_RAD_S = 4.0  # unit of how fast an arm turns, the same about all axes
 KNOWN, NEW = 0, 1  # rows of the factors of the interval: for people of the training, and for others
+
+
+class HeldOutOf(NamedTuple):
+    """What was measured of a trial and what the networks of a fold said of it that were not taught it, (time, muscle) each.
+
+    `apart` is by how much they are away from the mean of the networks of all folds.
+    """
+
+    measured: np.ndarray
+    mean: np.ndarray
+    scale: np.ndarray
+    apart: np.ndarray
 
 
 class NetworkConfig(MotionConfig):
@@ -120,19 +133,32 @@ class MotionNetwork(MotionEstimator):
         self.networks_: list[list[Net]] = []  # of each fold
         self.knows_ = []
         self.own_networks_: dict[str, list[Net]] = {}
-        # Of known and of new people what was measured, and mean and scale that were said of it.
-        held: tuple[list, list] = ([], [])
-        for k, (fold, key) in enumerate(zip(folds, keys)):
+        for fold, key in zip(folds, keys):
             taught = {s.subject for s, t in zip(stretches, fold.train) if np.isfinite(s.targets[t]).any()}
             self.knows_.append([s for s in self.subjects_ if s in taught])
             self.networks_.append(self._learned(stretches, fold, key))
-            tested = [(s, t) for s, t in zip(stretches, fold.test) if t.any()]
-            for (s, test), (mean, scale) in zip(tested, self._of_fold(k, [s for s, _ in tested])):
-                kind = KNOWN if s.subject in taught else NEW
-                held[kind].append((s.targets[test], mean[test], scale[test]))
-        self._calibrate(held)
+        self._calibrate(self._of_untaught(stretches, folds))
 
-    def _calibrate(self, held: tuple[list, list]) -> None:
+    def _of_untaught(
+        self, stretches: list[Stretch], folds: Sequence[Hidden]
+    ) -> tuple[list[HeldOutOf], list[HeldOutOf]]:
+        """What was said of what each fold held out, of known and of new people."""
+        held: tuple[list[HeldOutOf], list[HeldOutOf]] = ([], [])
+        for k, fold in enumerate(folds):
+            tested = [(s, t) for s, t in zip(stretches, fold.test) if t.any()]
+            own = self._of_fold(k, [s for s, _ in tested])
+            near: dict[int, list[np.ndarray]] = {}  # what the other networks say that know the person
+            for m in (m for m in range(len(folds)) if m != k):
+                some = [i for i, (s, _) in enumerate(tested) if s.subject in {*self.knows_[k]} & {*self.knows_[m]}]
+                for i, (mean, _) in zip(some, self._of_fold(m, [tested[i][0] for i in some])):
+                    near.setdefault(i, []).append(mean)
+            for i, ((s, test), (mean, scale)) in enumerate(zip(tested, own)):
+                apart = mean - np.mean([mean, *near.get(i, [])], axis=0)
+                kind = KNOWN if s.subject in self.knows_[k] else NEW
+                held[kind].append(HeldOutOf(s.targets[test], mean[test], scale[test], apart[test]))
+        return held
+
+    def _calibrate(self, held: tuple[list[HeldOutOf], list[HeldOutOf]]) -> None:
         """What held-out people say of new ones, and the factors of the interval.
 
         Without held-out people those of the training stand for new ones, and the other way round.
@@ -140,30 +166,41 @@ class MotionNetwork(MotionEstimator):
         nothing = Personal.nothing(self.size_.size)
         typical = nothing
         if held[NEW]:
-            measured, said, _ = map(np.concatenate, zip(*held[NEW]))
+            measured, said, *_ = map(np.concatenate, zip(*held[NEW]))
             typical = Personal.fit(said, measured, self.size_, self.config.rate_hz).part_way(TYPICAL)
         self.typical_ = np.stack([typical.gain, typical.offset])
         factors = np.full((2, self.size_.size), np.nan)
         for kind, personal in ((KNOWN, nothing), (NEW, typical)):
-            own = [(y - personal.of(Estimate(m)).mean) / (personal.gain * scale) for y, m, scale in held[kind]]
-            levels = [y / (personal.gain * scale) for y, _, scale in held[kind]]
+            own = [(h.measured - personal.of(Estimate(h.mean)).mean) / (personal.gain * h.scale) for h in held[kind]]
+            levels = [h.measured / (personal.gain * h.scale) for h in held[kind]]
             if own:
                 factors[kind] = calibrated(np.abs(np.concatenate(own)), self.config.interval_level)
+                errors = np.concatenate(own)
+                apart = np.concatenate([h.apart / (personal.gain * h.scale) for h in held[kind]])
+                apart, errors = (np.where(np.isfinite(errors), v, 0.0) for v in (apart, errors))
+                # The mean of several errs by as much less as they differ (Krogh & Vedelsby 1995, NIPS 7:231).
+                less = (apart**2).sum(axis=0) / np.maximum((errors**2).sum(axis=0), 1e-12)
                 if self.config.interval_of == "activity":
-                    factors[kind] *= np.sqrt(1 - noise_share(own, levels, self.config.rate_hz, self.config.cutoff_hz))
+                    less += noise_share(own, levels, self.config.rate_hz, self.config.cutoff_hz)
+                factors[kind] *= np.sqrt(1 - np.minimum(less, MOST))
         self.conformal_ = np.where(np.isfinite(factors), factors, factors[::-1])
         self.new_people_ = bool(held[NEW])
 
     def _standardise_by(self, inputs: Float[np.ndarray, "_time channel"]) -> None:
-        """No moment stays 0, since twice the moments are twice the work; cosines stay what they are."""
-        centre, spread = moments(inputs)
-        posture = np.array([is_posture(name) for name in self._features])
-        self.centre_ = np.where(posture | self._are_moments, 0.0, centre)
-        self.spread_ = np.where(posture, 1.0, np.where(self._are_moments, np.hypot(centre, spread), spread))
+        """No moment stays 0, since twice the moments are twice the work, and no turning; cosines stay what they are.
 
-    @property
-    def _are_moments(self) -> Bool[np.ndarray, " channel"]:
-        return np.array([is_moment(name) for name in self._features])
+        Moments of a kilogram in the hand are in the unit of those that they are added to.
+        """
+        centre, spread = moments(inputs)
+        posture, turning, of_load = (self._are(kind) for kind in (is_posture, is_turning, is_of_load))
+        about_nothing = posture | turning | self._are(is_moment)
+        self.centre_ = np.where(about_nothing, 0.0, centre)
+        self.spread_ = np.where(about_nothing, np.hypot(centre, spread), spread)
+        self.spread_[posture], self.spread_[turning] = 1.0, TURNING_RAD_S
+        self.spread_[of_load] = self.spread_[self._are(is_moment) & ~of_load]
+
+    def _are(self, of_kind: Callable[[str], bool]) -> Bool[np.ndarray, " channel"]:
+        return np.array([of_kind(name) for name in self._features])
 
     def _learned(self, stretches: list[Stretch], fold: Hidden, key: jax.Array) -> list[Net]:
         key_start, key_train = jax.random.split(key)
@@ -178,7 +215,7 @@ class MotionNetwork(MotionEstimator):
     def _hyper(self) -> Hyper:
         c = self.config
         given = (c.learning_rate, self.n_steps_, c.weight_decay, c.person_decay, c.noise, c.dropout, c.nobody)
-        told = (*given, c.peak_weight, c.load_spread * self._are_moments.any(), self._are_moments)
+        told = (*given, c.peak_weight, c.load_spread * self._are(is_moment).any(), self._are(is_moment))
         return Hyper(*(jnp.asarray(v, jnp.float32) for v in told))
 
     def _start(self, key: jax.Array, n_subject: int) -> list[Net]:
@@ -208,7 +245,7 @@ class MotionNetwork(MotionEstimator):
         who = stretch.subject
         networks, whom = self._networks_of(who)
         parts = [self._predicted(net, {who: w}, [stretch])[0] for net, w in zip(networks, whom)]
-        mean, scale = together(parts, networks)
+        mean, scale = together(parts, networks, self._elsewhere(stretch))
         factor = self._factor(stretch)
         half = factor * scale
         mean[np.isnan(factor)] = np.nan  # never measured
@@ -225,6 +262,14 @@ class MotionNetwork(MotionEstimator):
             outside = self._distance(stretch) > 1
             factor[outside] = self.conformal_.max(axis=0)
         return factor
+
+    def _elsewhere(self, stretch: Stretch) -> Float[np.ndarray, " time"]:
+        """How far each sample is from what was trained on, 0 to 1; somebody new is 1 throughout."""
+        if not self._knows(stretch.subject):
+            return np.ones(stretch.time.size)
+        if not any(net.counts[0] != net.counts[1] for net in self.networks_[0]):
+            return np.zeros(stretch.time.size)
+        return np.clip(2 * self._distance(stretch) - 1, 0, 1)
 
     def _networks_of(self, who: str) -> tuple[list[Net], list[int]]:
         """The networks that tell of a person, and who that is in the tables of each."""
@@ -249,7 +294,8 @@ class MotionNetwork(MotionEstimator):
         """What the general networks of a fold say together, which know some of the people."""
         people = {s: i for i, s in enumerate(self.subjects_) if s in self.knows_[k]}
         parts = [self._predicted(net, people, stretches) for net in self.networks_[k]]
-        return [together(said, self.networks_[k]) for said in zip(*parts)]
+        elsewhere = [np.full(s.time.size, float(s.subject not in people)) for s in stretches]
+        return [together(said, self.networks_[k], away) for said, away in zip(zip(*parts), elsewhere)]
 
     def _predicted(
         self, network: Net, people: dict[str, int], stretches: list[Stretch]
@@ -367,9 +413,14 @@ class MotionNetwork(MotionEstimator):
         )
 
 
-def together(parts: Sequence[np.ndarray], networks: Sequence[Net]) -> np.ndarray:
-    """The mean of what several networks say, as far as each counts."""
-    return np.average(parts, axis=0, weights=[net.counts for net in networks])
+def together(
+    parts: Sequence[Float[np.ndarray, "two time muscle"]],
+    networks: Sequence[Net],
+    elsewhere: Float[np.ndarray, " time"],
+) -> Float[np.ndarray, "two time muscle"]:
+    """The mean of what several networks say, as far as each counts where training is near, or `elsewhere` (1)."""
+    counts = np.array([near + (far - near) * elsewhere for near, far in (net.counts for net in networks)])
+    return np.einsum("nt,nktm->ktm", counts / counts.sum(axis=0), np.stack(parts))
 
 
 def member_folds(stretches: Sequence[Stretch], n_folds: int) -> list[Hidden]:

@@ -36,7 +36,8 @@ class Net(eqx.Module):
     Nobody known has the embedding 0 and the gain 1, and is met in training as well.
     """
 
-    counts: ClassVar[float] = 1.0  # in the mean of several networks
+    # In the mean of several networks: for known people in movements like those of the training, and for all else.
+    counts: ClassVar[tuple[float, float]] = (1.0, 1.0)
 
     w_mean: Float[Array, "hidden muscle"]
     w_scale: Float[Array, "hidden muscle"]
