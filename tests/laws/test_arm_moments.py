@@ -215,7 +215,7 @@ def test_a_muscle_that_shares_is_weaker_when_it_shortens_and_where_it_is_short()
     shortening = np.asarray(arms[:3, 1, 0].sum(axis=0))
     np.testing.assert_allclose(np.sign(strength[1]), -np.sign(shortening))
     np.testing.assert_allclose(strength[0], 0.0)
-    longer = dataclasses.replace(sharing, length=sharing.length.at[0].set(0.3))
+    longer = dataclasses.replace(sharing, by_posture=sharing.by_posture.at[0].set(0.3))
     np.testing.assert_allclose(longer._strength(jnp.asarray(inputs), arms)[2, 0], 0.3, rtol=1e-5)
 
 

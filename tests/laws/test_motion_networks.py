@@ -17,8 +17,9 @@ from myodrive.from_motion.adaptation import HeldOut, Personal, blocks_in_turn, f
 from myodrive.from_motion.base import MotionEstimator
 from myodrive.from_motion.causal import causal_features, one_sided_taps
 from myodrive.from_motion.delay import electromechanical_delay
+from myodrive.from_motion.interval import Untaught
 from myodrive.from_motion.lstm import MotionLSTM
-from myodrive.from_motion.networks import HeldOutOf, MotionNetwork, member_folds
+from myodrive.from_motion.networks import MotionNetwork, member_folds
 from myodrive.from_motion.ridge import RidgeFIR
 from myodrive.from_motion.tcn import TCN
 from myodrive.from_motion.transformer import Transformer
@@ -184,7 +185,7 @@ def test_the_mean_of_several_networks_has_a_narrower_interval_than_one_of_them_b
     said, scale = 1.0 + one, np.ones(one.shape)
     alone, two = lstm._copy(), lstm._copy()
     alone.config = two.config = lstm.config.model_copy(update={"interval_of": "measured"})
-    both = HeldOutOf(0 * one + 1.0, said, scale, (one - other) / 2)
+    both = Untaught(0 * one + 1.0, said, scale, (one - other) / 2)
     alone._calibrate(([both._replace(apart=0 * one)], [both]))
     two._calibrate(([both], [both]))
     covered = np.abs((one + other) / 2)
@@ -199,7 +200,7 @@ def test_somebody_new_is_drawn_half_way_to_what_held_out_people_say(lstm: Motion
     said = lstm.size_ * np.random.default_rng(0).uniform(0, 3, (50_000, lstm.size_.size))
     scale = np.ones(said.shape)
     drawn, plain = lstm._copy(), lstm._copy()
-    untold = HeldOutOf(said, said, scale, 0 * said)
+    untold = Untaught(said, said, scale, 0 * said)
     drawn._calibrate(([untold], [untold._replace(measured=0.4 * said)]))
     plain._calibrate(([untold], [untold]))
     np.testing.assert_allclose(drawn.typical_[0], 0.7, atol=0.02)

@@ -2,7 +2,8 @@
 
 Static optimisation inside a network. Each of some muscles that nobody named has moment arms at shoulder and elbow, which are
 learned and change with the posture as those of a string between two bones do: evenly with the directions of the bones.
-At every instant the muscles together make the moments of the features, with the least sum of squares, and none can push.
+Its strength changes as it is long or short, and falls when it shortens. At every instant the muscles together make the
+moments of the features, with the least sum of squares, and none can push.
 What a muscle of the data does is a mix of theirs. There is little that it can learn, so it goes on sensibly where nobody has been.
 """
 
@@ -73,9 +74,11 @@ class LoadSharing(Net):
     shoulder: Float[Array, "basis 3 sharing"]
     elbow: Float[Array, "bent sharing"]
     forearm: Float[Array, "bent sharing"] | None  # no moment turns it, and muscles that would have to be held by others
-    length: Float[Array, "posture sharing"]  # logarithm of the strength in a posture, as the muscle is long or short
-    speed: Float[Array, " sharing"]  # how much weaker it is when it shortens
-    load: Float[Array, " joint"]  # usually in the hand, kg, such that it explains what the masses of the arm do not
+    by_posture: Float[Array, "posture sharing"]  # on the logarithm of the strength, as the muscle is long or short
+    by_speed: Float[Array, " sharing"]  # softplus: how much weaker it is when it shortens
+    load: Float[
+        Array, " joint"
+    ]  # softplus: kg that are usually in the hand, and what the masses of the arm leave unexplained
     taps: Float[Array, " tap"]
     reads: Reads = eqx.field(static=True)
 
@@ -95,8 +98,8 @@ class LoadSharing(Net):
             shoulder=0.3 * like * jax.random.normal(keys[1], (1 + N_DIRECTION, 3, N_MUSCLE)),
             elbow=0.3 * bent * jax.random.normal(keys[2], hinged),
             forearm=0.02 * jax.random.normal(keys[3], hinged) if reads.forearm else None,
-            length=jnp.zeros((N_DIRECTION + len(reads.hinges), N_MUSCLE)),
-            speed=jnp.full(N_MUSCLE, -3.0),
+            by_posture=jnp.zeros((N_DIRECTION + len(reads.hinges), N_MUSCLE)),
+            by_speed=jnp.full(N_MUSCLE, -3.0),
             load=jnp.full(len(reads.loads), -1.0),
             taps=-0.5 * ((away_s - EARLY_S) / WIDTH_S) ** 2,
             reads=reads,
@@ -129,7 +132,7 @@ class LoadSharing(Net):
     def decaying(self) -> list[Array]:
         """The moment arms, and how these and the strengths change with the posture."""
         arms = [w for w in (self.shoulder, self.elbow, self.forearm) if w is not None]
-        change = [jnp.sqrt(DECAY_OF_CHANGE) * w for w in (*(w[1:] for w in arms), self.length)]
+        change = [jnp.sqrt(DECAY_OF_CHANGE) * w for w in (*(w[1:] for w in arms), self.by_posture)]
         return [*(jnp.sqrt(DECAY) * w[0] for w in arms), *change]
 
     def hyper(self, general: Hyper) -> Hyper:
@@ -150,9 +153,9 @@ class LoadSharing(Net):
     ) -> Float[Array, "time batch sharing"]:
         """Its logarithm: a muscle is as strong as its length lets it, which the posture gives, and weaker when it shortens."""
         long, fast = MOST
-        posture = inputs[..., (*self.reads.directions, *self.reads.hinges)] @ self.length
+        posture = inputs[..., (*self.reads.directions, *self.reads.hinges)] @ self.by_posture
         shortening = jnp.einsum("jtbk,tbj->tbk", arms[: len(self.reads.turning)], inputs[..., self.reads.turning])
-        return jnp.clip(posture, -long, long) - jax.nn.softplus(self.speed) * jnp.clip(shortening, -fast, fast)
+        return jnp.clip(posture, -long, long) - jax.nn.softplus(self.by_speed) * jnp.clip(shortening, -fast, fast)
 
     def _around(
         self, effort: Float[Array, "time batch sharing"], present: Bool[Array, "time batch"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -16,12 +16,12 @@ from myodrive.estimator import Context, Estimate
 from myodrive.from_motion.adaptation import Personal
 from myodrive.from_motion.base import MotionConfig, MotionEstimator
 from myodrive.from_motion.delay import electromechanical_delay
+from myodrive.from_motion.interval import Untaught, width_of
 from myodrive.from_motion.load_sharing import LoadSharing, Reads
-from myodrive.from_motion.measurement_noise import MOST, noise_share
 from myodrive.from_motion.personal import for_one, learn_person
 from myodrive.from_motion.sequences import lay_out, run_all
 from myodrive.from_motion.training import NOBODY, Hyper, MotionNet, MotionTask, Net, Sequences
-from myodrive.learning.calibration import calibrated, moments
+from myodrive.learning.calibration import moments
 from myodrive.learning.checkpoint import arrays_to_tree, tree_to_arrays
 from myodrive.learning.loop import LoopOptions, State, train
 from myodrive.paired import Hidden, Stretch, make_folds
@@ -36,18 +36,6 @@ WEIGHTS_PRIOR_S = 10.0  # so much data of a person makes weights of their own co
 TYPICAL = 0.5
 TURNING_RAD_S = 4.0  # unit of how fast an arm turns, the same about all axes
 KNOWN, NEW = 0, 1  # rows of the factors of the interval: for people of the training, and for others
-
-
-class HeldOutOf(NamedTuple):
-    """What was measured of a trial and what the networks of a fold said of it that were not taught it, (time, muscle) each.
-
-    `apart` is by how much they are away from the mean of the networks of all folds.
-    """
-
-    measured: np.ndarray
-    mean: np.ndarray
-    scale: np.ndarray
-    apart: np.ndarray
 
 
 class NetworkConfig(MotionConfig):
@@ -139,11 +127,9 @@ class MotionNetwork(MotionEstimator):
             self.networks_.append(self._learned(stretches, fold, key))
         self._calibrate(self._of_untaught(stretches, folds))
 
-    def _of_untaught(
-        self, stretches: list[Stretch], folds: Sequence[Hidden]
-    ) -> tuple[list[HeldOutOf], list[HeldOutOf]]:
+    def _of_untaught(self, stretches: list[Stretch], folds: Sequence[Hidden]) -> tuple[list[Untaught], list[Untaught]]:
         """What was said of what each fold held out, of known and of new people."""
-        held: tuple[list[HeldOutOf], list[HeldOutOf]] = ([], [])
+        held: tuple[list[Untaught], list[Untaught]] = ([], [])
         for k, fold in enumerate(folds):
             tested = [(s, t) for s, t in zip(stretches, fold.test) if t.any()]
             own = self._of_fold(k, [s for s, _ in tested])
@@ -155,10 +141,10 @@ class MotionNetwork(MotionEstimator):
             for i, ((s, test), (mean, scale)) in enumerate(zip(tested, own)):
                 apart = mean - np.mean([mean, *near.get(i, [])], axis=0)
                 kind = KNOWN if s.subject in self.knows_[k] else NEW
-                held[kind].append(HeldOutOf(s.targets[test], mean[test], scale[test], apart[test]))
+                held[kind].append(Untaught(s.targets[test], mean[test], scale[test], apart[test]))
         return held
 
-    def _calibrate(self, held: tuple[list[HeldOutOf], list[HeldOutOf]]) -> None:
+    def _calibrate(self, held: tuple[list[Untaught], list[Untaught]]) -> None:
         """What held-out people say of new ones, and the factors of the interval.
 
         Without held-out people those of the training stand for new ones, and the other way round.
@@ -169,20 +155,12 @@ class MotionNetwork(MotionEstimator):
             measured, said, *_ = map(np.concatenate, zip(*held[NEW]))
             typical = Personal.fit(said, measured, self.size_, self.config.rate_hz).part_way(TYPICAL)
         self.typical_ = np.stack([typical.gain, typical.offset])
+        c = self.config
+        cutoff_hz = c.cutoff_hz if c.interval_of == "activity" else None
         factors = np.full((2, self.size_.size), np.nan)
         for kind, personal in ((KNOWN, nothing), (NEW, typical)):
-            own = [(h.measured - personal.of(Estimate(h.mean)).mean) / (personal.gain * h.scale) for h in held[kind]]
-            levels = [h.measured / (personal.gain * h.scale) for h in held[kind]]
-            if own:
-                factors[kind] = calibrated(np.abs(np.concatenate(own)), self.config.interval_level)
-                errors = np.concatenate(own)
-                apart = np.concatenate([h.apart / (personal.gain * h.scale) for h in held[kind]])
-                apart, errors = (np.where(np.isfinite(errors), v, 0.0) for v in (apart, errors))
-                # The mean of several errs by as much less as they differ (Krogh & Vedelsby 1995, NIPS 7:231).
-                less = (apart**2).sum(axis=0) / np.maximum((errors**2).sum(axis=0), 1e-12)
-                if self.config.interval_of == "activity":
-                    less += noise_share(own, levels, self.config.rate_hz, self.config.cutoff_hz)
-                factors[kind] *= np.sqrt(1 - np.minimum(less, MOST))
+            if held[kind]:
+                factors[kind] = width_of(held[kind], personal, c.interval_level, c.rate_hz, cutoff_hz)
         self.conformal_ = np.where(np.isfinite(factors), factors, factors[::-1])
         self.new_people_ = bool(held[NEW])
 
@@ -245,31 +223,25 @@ class MotionNetwork(MotionEstimator):
         who = stretch.subject
         networks, whom = self._networks_of(who)
         parts = [self._predicted(net, {who: w}, [stretch])[0] for net, w in zip(networks, whom)]
-        mean, scale = together(parts, networks, self._elsewhere(stretch))
-        factor = self._factor(stretch)
+        elsewhere = self._elsewhere(stretch)
+        mean, scale = together(parts, networks, elsewhere)
+        factor = np.tile(self.conformal_[NEW], (len(mean), 1))
+        if self._knows(who):  # in a movement of another kind they are told no better than somebody new
+            factor = np.where(elsewhere[:, None] < 1, self.conformal_[KNOWN], self.conformal_.max(axis=0))
         half = factor * scale
         mean[np.isnan(factor)] = np.nan  # never measured
         return Estimate(mean, mean - half, mean + half)  # a person's offset comes before the bounds end at 0
 
-    def _factor(self, stretch: Stretch) -> Float[np.ndarray, "time muscle"]:
-        """Of the interval at each sample: in a movement of another kind somebody known is told no better than somebody new.
+    def _elsewhere(self, stretch: Stretch) -> Float[np.ndarray, " time"]:
+        """How far each sample is from what was trained on, 0 to 1; somebody new is 1 throughout.
 
         A network for use while the movement goes on cannot wait to see of what kind it is.
         """
-        known = self._knows(stretch.subject)
-        factor = np.tile(self.conformal_[KNOWN if known else NEW], (stretch.time.size, 1))
-        if known and not self._as_measured:
-            outside = self._distance(stretch) > 1
-            factor[outside] = self.conformal_.max(axis=0)
-        return factor
-
-    def _elsewhere(self, stretch: Stretch) -> Float[np.ndarray, " time"]:
-        """How far each sample is from what was trained on, 0 to 1; somebody new is 1 throughout."""
         if not self._knows(stretch.subject):
             return np.ones(stretch.time.size)
-        if not any(net.counts[0] != net.counts[1] for net in self.networks_[0]):
+        if self._as_measured:
             return np.zeros(stretch.time.size)
-        return np.clip(2 * self._distance(stretch) - 1, 0, 1)
+        return np.clip(2.0 * self._distance(stretch) - 1.0, 0.0, 1.0)
 
     def _networks_of(self, who: str) -> tuple[list[Net], list[int]]:
         """The networks that tell of a person, and who that is in the tables of each."""
