@@ -29,7 +29,6 @@ from myodrive.paired import Hidden, Stretch, make_folds
 Own = TypeVar("Own", bound="MotionNetwork")
 STEPS_PER_ROOT_S, STEPS = 45.0, (300, 2500)
 FARTHEST = 4.0  # standard deviations of the training features; what lies beyond is held there
-N_LIKE = 4  # of the people that a network knows it is asked about, for somebody new
 N_GUARD = 2  # folds whose networks are adapted while it is tried how far to go
 WEIGHTS_PRIOR_S = 10.0  # so much data of a person makes weights of their own count as much as a gain and an offset
 # Of the way from what is said of people who were held out to what was measured of them. Each was told by one network; the mean
@@ -55,7 +54,7 @@ class NetworkConfig(MotionConfig):
     noise: float = Field(default=0.05, ge=0)  # standard deviation of what is added to the standardised features
     dropout: float = Field(default=0.1, ge=0, lt=1)
     n_embed: int = Field(default=4, ge=0)  # numbers that tell one person from another
-    nobody: float = Field(default=0.1, ge=0, le=1)  # share of the training in which it is not said who moves
+    nobody: float = Field(default=0.3, ge=0, le=1)  # share of the training in which it is not said who moves
     # Where moments are among the features: beside each network one of muscles that share them, see `LoadSharing`;
     load_sharing: bool = True
     # and windows are learned from as with other loads, of this spread (of the logarithm).
@@ -251,16 +250,8 @@ class MotionNetwork(MotionEstimator):
         knowing = [net for nets, known in zip(self.networks_, self.knows_) for net in nets if who in known]
         if knowing:
             return knowing, [self.subjects_.index(who)] * len(knowing)
-        asked = [(net, w) for k, nets in enumerate(self.networks_) for net in nets for w in self._like_whom(k)]
-        return [net for net, _ in asked], [w for _, w in asked]
-
-    def _like_whom(self, k: int) -> list[int]:
-        """The people that a fold's networks know, or some of many: somebody new is told as the mean of them would be.
-
-        What a network says of nobody in particular is worse: it guesses from the movement which of them it is.
-        """
-        every = -(-len(self.knows_[k]) // N_LIKE)
-        return [self.subjects_.index(s) for s in self.knows_[k][::every]]
+        everyone = [net for nets in self.networks_ for net in nets]
+        return everyone, [NOBODY] * len(everyone)
 
     def _knows(self, who: str) -> bool:
         return who in self.own_networks_ or any(who in some for some in self.knows_)
@@ -273,18 +264,10 @@ class MotionNetwork(MotionEstimator):
 
     def _of_fold(self, k: int, stretches: list[Stretch]) -> list[Float[np.ndarray, "two _time muscle"]]:
         """What the general networks of a fold say together, which know some of the people."""
-        own = {s: i for i, s in enumerate(self.subjects_) if s in self.knows_[k]}
-        found: dict[int, np.ndarray] = {}
-        for known in (True, False):
-            some = {i: s for i, s in enumerate(stretches) if (s.subject in own) is known}
-            ways = [own] if known else [{s.subject: w for s in some.values()} for w in self._like_whom(k)]
-            by_net = []
-            for net in self.networks_[k]:
-                by_way = [self._predicted(net, way, list(some.values())) for way in ways]
-                by_net.append([np.mean(said, axis=0) for said in zip(*by_way)])
-            for i, said in zip(some, zip(*by_net)):
-                found[i] = together(said, self.networks_[k], np.full(said[0].shape[1], float(not known)))
-        return [found[i] for i in range(len(stretches))]
+        people = {s: i for i, s in enumerate(self.subjects_) if s in self.knows_[k]}
+        parts = [self._predicted(net, people, stretches) for net in self.networks_[k]]
+        elsewhere = [np.full(s.time.size, float(s.subject not in people)) for s in stretches]
+        return [together(said, self.networks_[k], away) for said, away in zip(zip(*parts), elsewhere)]
 
     def _predicted(
         self, network: Net, people: dict[str, int], stretches: list[Stretch]
@@ -306,10 +289,8 @@ class MotionNetwork(MotionEstimator):
         Parts of a sum are written into the gains of the networks, whose mean is the estimate.
         """
         other, who = self._copy(), stretches[0].subject
-        everyone = [net for nets in self.networks_ for net in nets]
-        networks, whom = self._networks_of(who) if self._knows(who) else (everyone, [NOBODY] * len(everyone))
+        networks, whom = self._networks_of(who)
         nets = [for_one(net, w) for net, w in zip(networks, whom)]
-        other.own_networks_[who] = nets
         sequences = self._sequences(stretches, [np.ones(s.time.size, dtype=bool) for s in stretches], [who])
         keys = jax.random.split(jax.random.PRNGKey(self.config.seed), len(nets))
         learned = [
@@ -317,7 +298,7 @@ class MotionNetwork(MotionEstimator):
         ]
         n_known = sum(np.isfinite(s.targets).any(axis=1).sum() for s in stretches)
         part = share * n_known / (n_known + WEIGHTS_PRIOR_S * self.config.rate_hz)  # of the learned weights
-        gains = other._gains(stretches).part_way((share - part) / (1.0 - part))
+        gains = self._gains(stretches).part_way((share - part) / (1.0 - part))
         other.own_networks_[who] = [
             *(for_one(net, 0, 2.0 * part) for net in learned),
             *(for_one(net, 0, 2.0 * (1.0 - part) * gains.gain) for net in nets),
