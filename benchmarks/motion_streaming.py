@@ -2,9 +2,9 @@
 
 python benchmarks/motion_streaming.py [--json FILE]
 
-The network has its usual size and all members of its ensemble, each of which is asked about four people for somebody new; what
-it has learned does not change the time, so it is trained for a few steps only. Wall time of each step; on a busy machine the
-tail is that of the other programs, so the time of the processor is given beside it.
+The network has its usual size and all members of its ensemble; what it has learned does not change the time, so it is trained
+for a few steps only. Wall time of each step; on a busy machine the tail is that of the other programs, so the time of the
+processor is given beside it.
 """
 
 from __future__ import annotations
