@@ -262,6 +262,8 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("myodrive-results/motion-real"))
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
+    if not given.data.is_dir():
+        parser.error(f"there is no folder {given.data}: give that of the recordings with --data")
     read, settings = SETS[given.recordings]
     settings = {**settings, **method_settings(given.set)}
     study = read(given.data)
