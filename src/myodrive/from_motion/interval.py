@@ -36,12 +36,12 @@ def width_of(
     it is an interval of the activity, and the sampling noise of what is measured is taken out as well (see `noise_share`).
     """
     errors = [(h.measured - personal.of(Estimate(h.mean)).mean) / (personal.gain * h.scale) for h in held]
-    found = calibrated(np.abs(np.concatenate(errors)), level)
-    known = np.isfinite(np.concatenate(errors))
+    together = np.concatenate(errors)
+    known = np.isfinite(together)
     apart = np.concatenate([h.apart / (personal.gain * h.scale) for h in held])
-    spread, error = (np.where(known, v**2, 0.0).sum(axis=0) for v in (apart, np.concatenate(errors)))
+    spread, error = (np.where(known, v**2, 0.0).sum(axis=0) for v in (apart, together))
     less = spread / np.maximum(error, 1e-12)
     if cutoff_hz:
         levels = [h.measured / (personal.gain * h.scale) for h in held]
         less += noise_share(errors, levels, rate_hz, cutoff_hz)
-    return found * np.sqrt(1.0 - np.minimum(less, MOST))
+    return calibrated(np.abs(together), level) * np.sqrt(1.0 - np.minimum(less, MOST))

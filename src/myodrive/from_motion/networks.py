@@ -135,7 +135,8 @@ class MotionNetwork(MotionEstimator):
             own = self._of_fold(k, [s for s, _ in tested])
             near: dict[int, list[np.ndarray]] = {}  # what the other networks say that know the person
             for m in (m for m in range(len(folds)) if m != k):
-                some = [i for i, (s, _) in enumerate(tested) if s.subject in {*self.knows_[k]} & {*self.knows_[m]}]
+                both = {*self.knows_[k]} & {*self.knows_[m]}
+                some = [i for i, (s, _) in enumerate(tested) if s.subject in both]
                 for i, (mean, _) in zip(some, self._of_fold(m, [tested[i][0] for i in some])):
                     near.setdefault(i, []).append(mean)
             for i, ((s, test), (mean, scale)) in enumerate(zip(tested, own)):
@@ -372,8 +373,8 @@ class MotionNetwork(MotionEstimator):
         early = "".join(f" {m} {1e3 * d:.0f} ms," for m, d in zip(getattr(self, "muscles_", []), delays))
         told = f" EMG came before the movement that goes with it by:{early[:-1]}." if early else ""
         shared = (
-            " Beside each, and counted half, stands a network of muscles that share the moments of the joints at the least sum of "
-            "squares, along moment arms that are learned."
+            " Beside each, and counted half (as much as it for new people and other movements), stands a network of muscles that "
+            "share the moments of the joints at the least sum of squares, along moment arms that are learned."
         )
         beside = shared if c.load_sharing and "moments" in c.motion.inputs else ""
         return (
