@@ -10,7 +10,7 @@ from jaxtyping import Float
 from myodrive.errors import OptionError, SignalError
 from myodrive.estimator import Estimate
 from myodrive.from_motion.lstm import MotionLSTM
-from myodrive.from_motion.networks import FARTHEST, KNOWN, NEW
+from myodrive.from_motion.networks import FARTHEST
 from myodrive.from_motion.training import SMALLEST
 
 
@@ -63,8 +63,7 @@ class Stream:
         self._behind, self._every = model._look_ahead, model._every
         self._centre, self._spread = model.centre_, model.spread_
         networks, whom = model._networks_of(subject)
-        factor = model.conformal_[KNOWN if model._knows(subject) else NEW]
-        self._half = np.where(np.isfinite(factor), factor, np.nan) * model.size_
+        self._half = model._factor(subject) * model.size_
         self._size, self._personal = model.size_, model._personal(subject)
         self._read(networks, whom)
         self.reset()
@@ -116,10 +115,8 @@ class Stream:
             )
             for i in range(n_layer)
         ]
-        none = np.zeros(networks[0].embedding.shape[1], np.float32)
-        self._told = together([net.embedding[w] if w >= 0 else none for net, w in zip(networks, whom)])
-        gains = [np.exp(net.log_gain[w]) if w >= 0 else np.ones(len(self.muscles)) for net, w in zip(networks, whom)]
-        self._gain = together(gains)
+        self._told = together([net.embedding[w] for net, w in zip(networks, whom)])
+        self._gain = together([np.exp(net.log_gain[w]) for net, w in zip(networks, whom)])
         self._out = [
             together([getattr(n, name) for n in networks]) for name in ("w_mean", "w_scale", "b_mean", "b_scale")
         ]

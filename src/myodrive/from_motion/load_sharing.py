@@ -83,7 +83,7 @@ class LoadSharing(Net):
     reads: Reads = eqx.field(static=True)
 
     @classmethod
-    def create(cls, reads: Reads, n_muscle: int, n_subject: int, step_s: float, key: PRNGKeyArray) -> LoadSharing:
+    def create(cls, reads: Reads, n_muscle: int, n_person: int, step_s: float, key: PRNGKeyArray) -> LoadSharing:
         """It begins with arms in all directions, the more even the longer."""
         keys = jax.random.split(key, 4)
         like = jnp.r_[1.0, jnp.full(N_DIRECTION, 0.4)][:, None, None]
@@ -94,7 +94,7 @@ class LoadSharing(Net):
         mixed = mixed + 0.1 * jax.random.normal(keys[0], mixed.shape)
         hinged = (1 + len(reads.hinges), N_MUSCLE)
         return cls(
-            **start_of(mixed, jnp.full(n_muscle, -4.0), 0.5, n_subject, N_MUSCLE),
+            **start_of(mixed, jnp.full(n_muscle, -4.0), 0.5, n_person, N_MUSCLE),
             shoulder=0.3 * like * jax.random.normal(keys[1], (1 + N_DIRECTION, 3, N_MUSCLE)),
             elbow=0.3 * bent * jax.random.normal(keys[2], hinged),
             forearm=0.02 * jax.random.normal(keys[3], hinged) if reads.forearm else None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Literal, TypeVar
 
 import jax
@@ -20,10 +21,11 @@ from myodrive.from_motion.interval import Untaught, width_of
 from myodrive.from_motion.load_sharing import LoadSharing, Reads
 from myodrive.from_motion.personal import for_one, learn_person
 from myodrive.from_motion.sequences import lay_out, run_all
-from myodrive.from_motion.training import NOBODY, Hyper, MotionNet, MotionTask, Net, Sequences
+from myodrive.from_motion.training import NOBODY, Hyper, MotionNet, MotionTask, Net, Sequences, with_nobody
 from myodrive.learning.calibration import moments
 from myodrive.learning.checkpoint import arrays_to_tree, tree_to_arrays
 from myodrive.learning.loop import LoopOptions, State, train
+from myodrive.learning.processes import side_by_side
 from myodrive.paired import Hidden, Stretch, make_folds
 
 Own = TypeVar("Own", bound="MotionNetwork")
@@ -31,9 +33,6 @@ STEPS_PER_ROOT_S, STEPS = 45.0, (300, 2500)
 FARTHEST = 4.0  # standard deviations of the training features; what lies beyond is held there
 N_GUARD = 2  # folds whose networks are adapted while it is tried how far to go
 WEIGHTS_PRIOR_S = 10.0  # so much data of a person makes weights of their own count as much as a gain and an offset
-# Of the way from what is said of people who were held out to what was measured of them. Each was told by one network; the mean
-# of several, which tells new people, is less noisy and has less to be drawn in.
-TYPICAL = 0.5
 TURNING_RAD_S = 4.0  # unit of how fast an arm turns, the same about all axes
 KNOWN, NEW = 0, 1  # rows of the factors of the interval: for people of the training, and for others
 
@@ -54,7 +53,6 @@ class NetworkConfig(MotionConfig):
     noise: float = Field(default=0.05, ge=0)  # standard deviation of what is added to the standardised features
     dropout: float = Field(default=0.1, ge=0, lt=1)
     n_embed: int = Field(default=4, ge=0)  # numbers that tell one person from another
-    nobody: float = Field(default=0.3, ge=0, le=1)  # share of the training in which it is not said who moves
     # Where moments are among the features: beside each network one of muscles that share them, see `LoadSharing`;
     load_sharing: bool = True
     # and windows are learned from as with other loads, of this spread (of the logarithm).
@@ -84,8 +82,7 @@ class MotionNetwork(MotionEstimator):
     level_: np.ndarray
     delay_s_: np.ndarray  # (muscle,) by which its EMG comes before the movement, see `electromechanical_delay`
     conformal_: np.ndarray  # (KNOWN or NEW, muscle) half-width of the interval in units of the predicted scale
-    typical_: np.ndarray  # (gain and offset, muscle) of a new person
-    subjects_: list[str]  # in the order of the tables of embeddings and gains
+    subjects_: list[str]  # in the order of the tables of embeddings and gains, whose last row is of somebody new
     knows_: list[list[str]]  # the subjects that the networks of each fold were trained on
 
     # -- what a subclass writes --------------------------------------------------------------------------------------
@@ -120,11 +117,13 @@ class MotionNetwork(MotionEstimator):
         keys = jax.random.split(jax.random.PRNGKey(self.config.seed), len(folds))
         self.networks_: list[list[Net]] = []  # of each fold
         self.knows_ = []
-        self.own_networks_: dict[str, list[Net]] = {}
-        for fold, key in zip(folds, keys):
+        self.own_networks_: dict[str, list[Net]] = {}  # of those adapted to
+        self.own_part_: dict[str, float] = {}  # how much their own weights count there, 0 to 1
+        for fold, learned in zip(folds, side_by_side(partial(self._learned, stretches), folds, keys)):
             taught = {s.subject for s, t in zip(stretches, fold.train) if np.isfinite(s.targets[t]).any()}
             self.knows_.append([s for s in self.subjects_ if s in taught])
-            self.networks_.append(self._learned(stretches, fold, key))
+            known = [self.subjects_.index(s) for s in self.knows_[-1]]
+            self.networks_.append([with_nobody(net, known) for net in learned])
         self._calibrate(self._of_untaught(stretches, folds))
 
     def _of_untaught(self, stretches: list[Stretch], folds: Sequence[Hidden]) -> tuple[list[Untaught], list[Untaught]]:
@@ -146,22 +145,13 @@ class MotionNetwork(MotionEstimator):
         return held
 
     def _calibrate(self, held: tuple[list[Untaught], list[Untaught]]) -> None:
-        """What held-out people say of new ones, and the factors of the interval.
-
-        Without held-out people those of the training stand for new ones, and the other way round.
-        """
-        nothing = Personal.nothing(self.size_.size)
-        typical = nothing
-        if held[NEW]:
-            measured, said, *_ = map(np.concatenate, zip(*held[NEW]))
-            typical = Personal.fit(said, measured, self.size_, self.config.rate_hz).part_way(TYPICAL)
-        self.typical_ = np.stack([typical.gain, typical.offset])
+        """The factors of the interval; without held-out people those of the training stand for new ones, and the other way round."""
         c = self.config
         cutoff_hz = c.cutoff_hz if c.interval_of == "activity" else None
         factors = np.full((2, self.size_.size), np.nan)
-        for kind, personal in ((KNOWN, nothing), (NEW, typical)):
+        for kind in (KNOWN, NEW):
             if held[kind]:
-                factors[kind] = width_of(held[kind], personal, c.interval_level, c.rate_hz, cutoff_hz)
+                factors[kind] = width_of(held[kind], c.interval_level, c.rate_hz, cutoff_hz)
         self.conformal_ = np.where(np.isfinite(factors), factors, factors[::-1])
         self.new_people_ = bool(held[NEW])
 
@@ -188,25 +178,25 @@ class MotionNetwork(MotionEstimator):
         options = LoopOptions(n_epochs=1, steps_per_epoch=self.n_steps_, patience=1)
         return [
             train(task, State.start(net, key_train), net.hyper(self._hyper()), data, data, options).weights
-            for net in self._start(key_start, len(self.subjects_))
+            for net in self._start(key_start, len(self.subjects_) + 1)
         ]
 
     def _hyper(self) -> Hyper:
         c = self.config
-        given = (c.learning_rate, self.n_steps_, c.weight_decay, c.person_decay, c.noise, c.dropout, c.nobody)
+        given = (c.learning_rate, self.n_steps_, c.weight_decay, c.person_decay, c.noise, c.dropout)
         told = (*given, c.peak_weight, c.load_spread * self._are(is_moment).any(), self._are(is_moment))
         return Hyper(*(jnp.asarray(v, jnp.float32) for v in told))
 
-    def _start(self, key: jax.Array, n_subject: int) -> list[Net]:
-        """The networks of one fold before they learn."""
+    def _start(self, key: jax.Array, n_person: int) -> list[Net]:
+        """The networks of one fold before they learn, with so many rows of people."""
         key_body, key_rest = jax.random.split(key)
         n_embed = self.config.n_embed
         body, n_hidden = self._body(self.centre_.size + n_embed, key_body)
         level = jnp.asarray(self.level_, jnp.float32)
-        nets: list[Net] = [MotionNet.create(body, n_hidden, level, n_subject, n_embed, key_rest)]
+        nets: list[Net] = [MotionNet.create(body, n_hidden, level, n_person, n_embed, key_rest)]
         reads = Reads.of(self._features) if self.config.load_sharing else None
         if reads:
-            nets.append(LoadSharing.create(reads, level.size, n_subject, self.config.step_s, key_body))
+            nets.append(LoadSharing.create(reads, level.size, n_person, self.config.step_s, key_body))
         return nets
 
     def _sequences(
@@ -226,12 +216,18 @@ class MotionNetwork(MotionEstimator):
         parts = [self._predicted(net, {who: w}, [stretch])[0] for net, w in zip(networks, whom)]
         elsewhere = self._elsewhere(stretch)
         mean, scale = together(parts, networks, elsewhere)
-        factor = np.tile(self.conformal_[NEW], (len(mean), 1))
+        factor = np.tile(self._factor(who), (len(mean), 1))
         if self._knows(who):  # in a movement of another kind they are told no better than somebody new
-            factor = np.where(elsewhere[:, None] < 1, self.conformal_[KNOWN], self.conformal_.max(axis=0))
+            factor[elsewhere >= 1] = self.conformal_.max(axis=0)
         half = factor * scale
         mean[np.isnan(factor)] = np.nan  # never measured
         return Estimate(mean, mean - half, mean + half)  # a person's offset comes before the bounds end at 0
+
+    def _factor(self, who: str) -> Float[np.ndarray, " muscle"]:
+        """The half-width of the interval in units of the predicted scale: somebody adapted to is new as far as that went."""
+        known, new = self.conformal_
+        part = self.own_part_.get(who, 1.0) if self._knows(who) else 0.0
+        return known**part * new ** (1.0 - part)
 
     def _elsewhere(self, stretch: Stretch) -> Float[np.ndarray, " time"]:
         """How far each sample is from what was trained on, 0 to 1; somebody new is 1 throughout.
@@ -256,12 +252,6 @@ class MotionNetwork(MotionEstimator):
 
     def _knows(self, who: str) -> bool:
         return who in self.own_networks_ or any(who in some for some in self.knows_)
-
-    def _personal(self, who: str) -> Personal:
-        if who in self.people_ or self._knows(who):
-            return super()._personal(who)
-        gain, offset = self.typical_
-        return Personal(gain, offset, np.ones(gain.size))
 
     def _of_fold(self, k: int, stretches: list[Stretch]) -> list[Float[np.ndarray, "two _time muscle"]]:
         """What the general networks of a fold say together, which know some of the people."""
@@ -294,9 +284,9 @@ class MotionNetwork(MotionEstimator):
         nets = [for_one(net, w) for net, w in zip(networks, whom)]
         sequences = self._sequences(stretches, [np.ones(s.time.size, dtype=bool) for s in stretches], [who])
         keys = jax.random.split(jax.random.PRNGKey(self.config.seed), len(nets))
-        learned = [
-            learn_person(net, sequences, net.hyper(self._hyper()), self._n_window, key) for net, key in zip(nets, keys)
-        ]
+        learned = side_by_side(
+            lambda net, key: learn_person(net, sequences, net.hyper(self._hyper()), self._n_window, key), nets, keys
+        )
         n_known = sum(np.isfinite(s.targets).any(axis=1).sum() for s in stretches)
         part = share * n_known / (n_known + WEIGHTS_PRIOR_S * self.config.rate_hz)  # of the learned weights
         gains = self._gains(stretches).part_way((share - part) / (1.0 - part))
@@ -304,6 +294,7 @@ class MotionNetwork(MotionEstimator):
             *(for_one(net, 0, 2.0 * part) for net in learned),
             *(for_one(net, 0, 2.0 * (1.0 - part) * gains.gain) for net in nets),
         ]
+        other.own_part_[who] = part
         offset = (1.0 - part) * gains.offset
         other._set_personal(who, Personal(np.ones(offset.size), offset, np.ones(offset.size)))
         return other
@@ -311,10 +302,11 @@ class MotionNetwork(MotionEstimator):
     def _forget(self, who: str) -> None:
         super()._forget(who)
         self.own_networks_.pop(who, None)
+        self.own_part_.pop(who, None)
 
     def _copy(self: Own) -> Own:
         other = super()._copy()
-        other.own_networks_ = dict(self.own_networks_)
+        other.own_networks_, other.own_part_ = dict(self.own_networks_), dict(self.own_part_)
         return other
 
     # -- sizes and clocks ----------------------------------------------------------------------------------------------
@@ -346,8 +338,8 @@ class MotionNetwork(MotionEstimator):
         own = values.pop("own")
         super()._restore({n: a for n, a in arrays.items() if n not in weights}, values)
         groups: list[list[Net]] = []
-        for i, n_subject in enumerate([len(self.subjects_), *[1] * len(own)]):
-            like = jax.eval_shape(lambda key, n=n_subject: self._start(key, n), jnp.zeros(2, jnp.uint32))
+        for i, n_person in enumerate([len(self.subjects_) + 1, *[1] * len(own)]):
+            like = jax.eval_shape(lambda key, n=n_person: self._start(key, n), jnp.zeros(2, jnp.uint32))
             n_here = len({name.split(".")[1] for name in weights if name.startswith(f"network{i}.")})
             heads = [f"network{i}.{k}" for k in range(n_here)]
             found = [{n.removeprefix(h): a for n, a in weights.items() if n.startswith(f"{h}.")} for h in heads]

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from myodrive.from_motion.training import NOBODY, Batch, Hyper, MotionTask, Net, Sequences
+from myodrive.from_motion.training import Batch, Hyper, MotionTask, Net, Sequences
 from myodrive.learning.loop import LoopOptions, State, train
 from myodrive.learning.sequence_task import PresetEnd
 
@@ -24,10 +24,8 @@ SMALLEST_GAIN = 1e-3
 
 def for_one(net: Net, who: int, times: Float[Any, " muscle"] | float = 1.0) -> Net:
     """The network of one person, who is 0 in it, with all that it says so many times as large."""
-    known = who != NOBODY
-    embedding, log_gain = (jnp.where(known, table[who], 0.0)[None] for table in (net.embedding, net.log_gain))
-    log_gain = log_gain + jnp.log(jnp.maximum(jnp.asarray(times, jnp.float32), SMALLEST_GAIN))
-    return eqx.tree_at(lambda n: (n.embedding, n.log_gain), net, (embedding, log_gain))
+    log_gain = net.log_gain[who][None] + jnp.log(jnp.maximum(jnp.asarray(times, jnp.float32), SMALLEST_GAIN))
+    return eqx.tree_at(lambda n: (n.embedding, n.log_gain), net, (net.embedding[who][None], log_gain))
 
 
 def changed(net: Net, change: Net) -> Net:
@@ -72,7 +70,7 @@ class PersonTask(PresetEnd):
 
 def learn_person(net: Net, sequences: Sequences, hyper: Hyper, n_window: int, key: PRNGKeyArray) -> Net:
     """The network of one person (see `for_one`), with embedding, gain and weights of their own."""
-    general = hyper._replace(weight_decay=jnp.float32(0.0), nobody=jnp.float32(0.0))
+    general = hyper._replace(weight_decay=jnp.float32(0.0))
     own = PersonHyper(jnp.float32(LEARNING_RATE), jnp.float32(N_STEPS), jnp.float32(ANCHOR), general)
     state = State.start(jax.tree.map(jnp.zeros_like, net), key)
     data = PersonData(sequences, net)

@@ -17,7 +17,7 @@ from myodrive.learning.recurrent import normal_weights
 from myodrive.learning.sequence_task import PresetEnd, draw_starts, mean_and_scale_loss
 
 SMALLEST = 0.05  # of the predicted scale, in standard deviations of the target
-NOBODY = -1  # a person that a network was not trained on
+NOBODY = -1  # a person that a network was not trained on: the last row of its tables
 OFFSET_SHARE = 0.5  # of the noise is the same throughout a window, as sensors that sit otherwise on another person
 
 
@@ -33,7 +33,7 @@ class Net(eqx.Module):
     """Mean and scale of every muscle's envelope, in standard deviations of the training targets; neither is negative.
 
     What differs between people is an embedding, which the network is told beside the features, and a gain for each muscle.
-    Nobody known has the embedding 0 and the gain 1, and is met in training as well.
+    The last row of both tables is of nobody known: once trained, the mean of those known (see `with_nobody`).
     """
 
     # In the mean of several networks: for known people in movements like those of the training, and for all else.
@@ -43,8 +43,8 @@ class Net(eqx.Module):
     w_scale: Float[Array, "hidden muscle"]
     b_mean: Float[Array, " muscle"]
     b_scale: Float[Array, " muscle"]
-    embedding: Float[Array, "subject embedded"]
-    log_gain: Float[Array, "subject muscle"]
+    embedding: Float[Array, "person embedded"]
+    log_gain: Float[Array, "person muscle"]
 
     def __call__(
         self,
@@ -54,9 +54,8 @@ class Net(eqx.Module):
         dropped: Float[Array, "batch hidden"] | float = 1.0,
     ) -> tuple[Float[Array, "time batch muscle"], Float[Array, "time batch muscle"]]:
         """Mean and scale at each step; `dropped` are the factors of dropout, with the mean 1."""
-        known = (who != NOBODY)[:, None]
-        gain = jnp.exp(jnp.where(known, self.log_gain[who], 0.0))
-        hidden = self.hidden(inputs, present, jnp.where(known, self.embedding[who], 0.0)) * dropped
+        gain = jnp.exp(self.log_gain[who])
+        hidden = self.hidden(inputs, present, self.embedding[who]) * dropped
         scale = jax.nn.softplus(jax.lax.stop_gradient(hidden) @ self.w_scale + self.b_scale)
         return gain * self.mean(hidden), gain * scale + SMALLEST
 
@@ -90,11 +89,11 @@ class MotionNet(Net):
 
     @classmethod
     def create(
-        cls, body: Any, n_hidden: int, level: Float[Array, " muscle"], n_subject: int, n_embed: int, key: PRNGKeyArray
+        cls, body: Any, n_hidden: int, level: Float[Array, " muscle"], n_person: int, n_embed: int, key: PRNGKeyArray
     ) -> MotionNet:
         """It begins with the mean of the training targets, `level`, for everybody."""
         small = 0.1 * normal_weights(key, n_hidden, level.shape[0])
-        return cls(**start_of(small, unsoftplus(jnp.maximum(level, 0.05)), 1.0, n_subject, n_embed), body=body)
+        return cls(**start_of(small, unsoftplus(jnp.maximum(level, 0.05)), 1.0, n_person, n_embed), body=body)
 
     def hidden(
         self,
@@ -117,7 +116,7 @@ class MotionNet(Net):
 
 
 def start_of(
-    w_mean: Float[Array, "hidden muscle"], b_mean: Float[Array, " muscle"], scale: float, n_subject: int, n_embed: int
+    w_mean: Float[Array, "hidden muscle"], b_mean: Float[Array, " muscle"], scale: float, n_person: int, n_embed: int
 ) -> dict[str, Array]:
     """What every `Net` begins with: one scale throughout, and no difference between people."""
     n_muscle = b_mean.shape[0]
@@ -126,9 +125,17 @@ def start_of(
         "w_scale": jnp.zeros(w_mean.shape),
         "b_mean": b_mean,
         "b_scale": unsoftplus(jnp.full(n_muscle, scale)),
-        "embedding": jnp.zeros((n_subject, n_embed)),
-        "log_gain": jnp.zeros((n_subject, n_muscle)),
+        "embedding": jnp.zeros((n_person, n_embed)),
+        "log_gain": jnp.zeros((n_person, n_muscle)),
     }
+
+
+def with_nobody(net: Net, known: list[int]) -> Net:
+    """The network that takes nobody in particular for the mean of the people that it knows, if any."""
+    if not known:
+        return net
+    tables = [table.at[NOBODY].set(table[jnp.array(known)].mean(axis=0)) for table in (net.embedding, net.log_gain)]
+    return eqx.tree_at(lambda n: (n.embedding, n.log_gain), net, tables)
 
 
 def unsoftplus(x: Array) -> Array:
@@ -145,7 +152,6 @@ class Hyper(NamedTuple):
     person_decay: Any  # of embeddings and gains
     noise: Any  # standard deviation of what is added to the standardised features
     dropout: Any  # share of the hidden features that is dropped in a window
-    nobody: Any  # share of the windows in which the network is not told who moves
     peak_weight: Any  # how much more an error counts where the muscle is active
     load_spread: Any  # standard deviation of the logarithm by which moments and activity of a window grow together
     moments: Any  # (channel,) 1 for a feature that is a moment (0 where there is none), 0 for others
@@ -190,13 +196,12 @@ class MotionTask(PresetEnd):
     ) -> tuple[Array, dict[str, Array]]:
         """Of mean and scale (see `mean_and_scale_loss`), and what weights and people cost."""
         keys = jax.random.split(key, 4)
-        batch = loaded(batch, hyper, jax.random.fold_in(key, len(keys)))
+        batch = loaded(batch, hyper, keys[3])
         within = jax.random.normal(keys[0], batch.inputs.shape)
         offset = jax.random.normal(keys[1], batch.inputs.shape[1:])
         noisy = batch.inputs + hyper.noise * (jnp.sqrt(1 - OFFSET_SHARE) * within + jnp.sqrt(OFFSET_SHARE) * offset)
         kept = jax.random.bernoulli(keys[2], 1 - hyper.dropout, (self.n_batch, net.w_mean.shape[0]))
-        who = jnp.where(jax.random.bernoulli(keys[3], hyper.nobody, batch.who.shape), NOBODY, batch.who)
-        mean, scale = net(noisy, batch.present, who, kept / (1 - hyper.dropout))
+        mean, scale = net(noisy, batch.present, batch.who, kept / (1 - hyper.dropout))
         weight = 1.0 + hyper.peak_weight * batch.targets
         squared, density = mean_and_scale_loss(mean, scale, batch.targets, batch.known, weight)
         decay = hyper.weight_decay * sum(jnp.sum(w**2) for w in net.decaying)

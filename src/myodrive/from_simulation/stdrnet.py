@@ -19,6 +19,7 @@ from myodrive.from_simulation.seq2seq import SMALLEST, Hyper, Seq2Seq, Seq2SeqTa
 from myodrive.learning.calibration import calibrated, moments
 from myodrive.learning.checkpoint import arrays_to_tree, tree_to_arrays
 from myodrive.learning.loop import LoopOptions, State, train
+from myodrive.learning.processes import side_by_side
 from myodrive.paired import Hidden, Stretch, make_folds, training
 
 STEPS_PER_S, STEPS = 20, (400, 3000)
@@ -110,12 +111,11 @@ class STDRNet(Correction):
         taught = [training(stretches, fold) for fold in folds]
         self.level_ = np.stack([moments(np.concatenate([s.targets for s in some]))[0] for some in taught])
         self.gains_ = np.stack([self._past(some) for some in taught])
-        self.networks_ = []
+        rest = [[dataclasses.replace(s, targets=s.targets - level) for s in stretches] for level in self.level_]
+        self.networks_ = side_by_side(self._learned, rest, folds, keys)
         left = np.full((3, *wanted.shape), np.nan)  # of held-out samples: what goes past, the network's mean and scale
         held = [np.concatenate(fold.test) for fold in folds]
-        for k, (fold, test, key) in enumerate(zip(folds, held, keys)):
-            rest = [dataclasses.replace(s, targets=s.targets - self.level_[k]) for s in stretches]
-            self.networks_.append(self._learned(rest, fold, key))
+        for k, (fold, test) in enumerate(zip(folds, held)):
             parts = [
                 self._parts(k, s) if own.any() else np.full((3, *s.targets.shape), np.nan)
                 for s, own in zip(stretches, fold.test)

@@ -1,10 +1,14 @@
-"""What was compiled once is kept for later processes."""
+"""What was compiled once is kept for later processes; and work is spread over the cores."""
 
 import os
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
+
+from myodrive.learning import processes
 
 SCRIPT = """
 import myodrive as md
@@ -33,3 +37,25 @@ def test_the_next_process_finds_what_was_compiled(tmp_path):
 def test_what_the_user_has_arranged_is_left_alone(tmp_path, elsewhere):
     wish = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "own")} if elsewhere else {"JAX_ENABLE_COMPILATION_CACHE": "0"}
     assert {f.parts[0] for f in kept(tmp_path, **wish)} == ({"own"} if elsewhere else set())
+
+
+def test_work_side_by_side_keeps_its_order_and_begins_nothing_after_an_error(monkeypatch):
+    monkeypatch.setattr(processes, "usable_cores", lambda: 2)
+    meet = threading.Barrier(2, timeout=20)  # which one thread alone would never pass
+    assert processes.side_by_side(lambda k, of: (meet.wait(), k * of)[1], range(4), [1, 10, 100, 1000]) == [
+        0,
+        10,
+        200,
+        3000,
+    ]
+    begun = []
+
+    def work(k):
+        begun.append(k)
+        if k == 0:
+            raise ValueError("no 0")
+        time.sleep(0.1)
+
+    with pytest.raises(ValueError, match="no 0"):
+        processes.side_by_side(work, range(1000))
+    assert len(begun) < 100
