@@ -137,7 +137,7 @@ def test_another_load_changes_moments_and_activity_alike_and_nothing_else() -> N
     values, activity = np.random.default_rng(0).normal(size=(2, n_time, n_batch, 3))
     there = jnp.ones((n_time, n_batch, 3), dtype=bool)
     batch = Batch(jnp.asarray(values), jnp.asarray(activity), there, there[..., 0], jnp.zeros(n_batch, jnp.int32))
-    found = loaded(batch, Hyper(*[0.0] * 8, load_spread=0.3, moments=is_moment), jax.random.PRNGKey(1))
+    found = loaded(batch, Hyper(*[0.0] * 7, load_spread=0.3, moments=is_moment), jax.random.PRNGKey(1))
     times = np.asarray(found.targets) / activity
     assert np.log(times[0, :, 0]).std() == pytest.approx(0.3, rel=0.3)
     np.testing.assert_allclose(times, np.broadcast_to(times[:1, :, :1], times.shape), rtol=1e-5)
