@@ -101,7 +101,7 @@ def test_a_network_learns_a_movement_and_says_the_same_once_saved(fitted: Motion
     assert again.estimate(new).dataset.identical(found.dataset)
 
 
-@pytest.mark.parametrize("lost", ["conformal_", "centre_"])
+@pytest.mark.parametrize("lost", ["typical_", "centre_"])
 def test_a_model_that_another_version_saved_is_refused_by_a_sentence(
     lstm: MotionLSTM, lost: str, tmp_path: Path
 ) -> None:
@@ -220,6 +220,22 @@ def test_somebody_new_is_the_mean_of_the_people_that_each_network_knows(lstm: Mo
     strong, *weak = (lstm.estimate(trial(70, subject=who)).activation.values.mean(axis=0) for who in "CAB")
     new = lstm.estimate(trial(70, subject="Z")).activation.values.mean(axis=0)
     assert (np.max(weak, axis=0) < new).all() and (new < strong).all()
+
+
+def test_somebody_new_is_drawn_half_way_to_what_held_out_people_say(lstm: MotionLSTM) -> None:
+    said = lstm.size_ * np.random.default_rng(0).uniform(0, 3, (50_000, lstm.size_.size))
+    scale = np.ones(said.shape)
+    drawn, plain = lstm._copy(), lstm._copy()
+    untold = Untaught(said, said, scale, 0 * said)
+    drawn._calibrate(([untold], [untold._replace(measured=0.4 * said)]))
+    plain._calibrate(([untold], [untold]))
+    np.testing.assert_allclose(drawn.typical_[0], 0.7, atol=0.02)
+    np.testing.assert_allclose(plain.typical_, [np.ones_like(lstm.size_), np.zeros_like(lstm.size_)], atol=1e-9)
+    recording = trial(70)
+    for who, gain in ((recording.subject, 1.0), ("Z", 0.7)):
+        one = recording.replace(subject=who)
+        expected = gain * plain.estimate(one).activation.values
+        np.testing.assert_allclose(drawn.estimate(one).activation.values, expected, atol=0.03 * expected.max())
 
 
 def test_the_first_seconds_are_those_of_the_first_recordings() -> None:

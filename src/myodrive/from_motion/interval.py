@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from myodrive.estimator import Estimate
+from myodrive.from_motion.adaptation import Personal
 from myodrive.from_motion.measurement_noise import MOST, noise_share
 from myodrive.learning.calibration import calibrated
 
@@ -25,7 +27,7 @@ class Untaught(NamedTuple):
 
 
 def width_of(
-    held: Sequence[Untaught], level: float, rate_hz: float, cutoff_hz: float | None
+    held: Sequence[Untaught], personal: Personal, level: float, rate_hz: float, cutoff_hz: float | None
 ) -> Float[np.ndarray, " muscle"]:
     """The half-width of the interval in units of the predicted scale; NaN for a muscle that was never measured.
 
@@ -33,13 +35,13 @@ def width_of(
     fold, which is their spread (Krogh & Vedelsby 1995, Adv Neural Inf Process Syst 7:231–238). With the cut-off of the envelope
     it is an interval of the activity, and the sampling noise of what is measured is taken out as well (see `noise_share`).
     """
-    errors = [(h.measured - h.mean) / h.scale for h in held]
+    errors = [(h.measured - personal.of(Estimate(h.mean)).mean) / (personal.gain * h.scale) for h in held]
     together = np.concatenate(errors)
     known = np.isfinite(together)
-    apart = np.concatenate([h.apart / h.scale for h in held])
+    apart = np.concatenate([h.apart / (personal.gain * h.scale) for h in held])
     spread, error = (np.where(known, v**2, 0.0).sum(axis=0) for v in (apart, together))
     less = spread / np.maximum(error, 1e-12)
     if cutoff_hz:
-        levels = [h.measured / h.scale for h in held]
+        levels = [h.measured / (personal.gain * h.scale) for h in held]
         less += noise_share(errors, levels, rate_hz, cutoff_hz)
     return calibrated(np.abs(together), level) * np.sqrt(1.0 - np.minimum(less, MOST))

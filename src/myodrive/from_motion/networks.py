@@ -33,6 +33,9 @@ STEPS_PER_ROOT_S, STEPS = 45.0, (300, 2500)
 FARTHEST = 4.0  # standard deviations of the training features; what lies beyond is held there
 N_GUARD = 2  # folds whose networks are adapted while it is tried how far to go
 WEIGHTS_PRIOR_S = 10.0  # so much data of a person makes weights of their own count as much as a gain and an offset
+# Of the way from what is said of people who were held out to what was measured of them. Each was told by one network; the mean
+# of several, which tells new people, is less noisy and has less to be drawn in.
+TYPICAL = 0.5
 TURNING_RAD_S = 4.0  # unit of how fast an arm turns, the same about all axes
 KNOWN, NEW = 0, 1  # rows of the factors of the interval: for people of the training, and for others
 
@@ -82,6 +85,7 @@ class MotionNetwork(MotionEstimator):
     level_: np.ndarray
     delay_s_: np.ndarray  # (muscle,) by which its EMG comes before the movement, see `electromechanical_delay`
     conformal_: np.ndarray  # (KNOWN or NEW, muscle) half-width of the interval in units of the predicted scale
+    typical_: np.ndarray  # (gain and offset, muscle) of a new person
     subjects_: list[str]  # in the order of the tables of embeddings and gains, whose last row is of somebody new
     knows_: list[list[str]]  # the subjects that the networks of each fold were trained on
 
@@ -145,13 +149,22 @@ class MotionNetwork(MotionEstimator):
         return held
 
     def _calibrate(self, held: tuple[list[Untaught], list[Untaught]]) -> None:
-        """The factors of the interval; without held-out people those of the training stand for new ones, and the other way round."""
+        """What held-out people say of new ones, and the factors of the interval.
+
+        Without held-out people those of the training stand for new ones, and the other way round.
+        """
+        nothing = Personal.nothing(self.size_.size)
+        typical = nothing
+        if held[NEW]:
+            measured, said, *_ = map(np.concatenate, zip(*held[NEW]))
+            typical = Personal.fit(said, measured, self.size_, self.config.rate_hz).part_way(TYPICAL)
+        self.typical_ = np.stack([typical.gain, typical.offset])
         c = self.config
         cutoff_hz = c.cutoff_hz if c.interval_of == "activity" else None
         factors = np.full((2, self.size_.size), np.nan)
-        for kind in (KNOWN, NEW):
+        for kind, personal in ((KNOWN, nothing), (NEW, typical)):
             if held[kind]:
-                factors[kind] = width_of(held[kind], c.interval_level, c.rate_hz, cutoff_hz)
+                factors[kind] = width_of(held[kind], personal, c.interval_level, c.rate_hz, cutoff_hz)
         self.conformal_ = np.where(np.isfinite(factors), factors, factors[::-1])
         self.new_people_ = bool(held[NEW])
 
@@ -252,6 +265,12 @@ class MotionNetwork(MotionEstimator):
 
     def _knows(self, who: str) -> bool:
         return who in self.own_networks_ or any(who in some for some in self.knows_)
+
+    def _personal(self, who: str) -> Personal:
+        if who in self.people_ or self._knows(who):
+            return super()._personal(who)
+        gain, offset = self.typical_
+        return Personal(gain, offset, np.ones(gain.size))
 
     def _of_fold(self, k: int, stretches: list[Stretch]) -> list[Float[np.ndarray, "two _time muscle"]]:
         """What the general networks of a fold say together, which know some of the people."""
