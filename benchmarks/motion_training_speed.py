@@ -1,4 +1,4 @@
-"""How long the networks from movement train on a study of the size of the arm scenario: CPU seconds, and on all cores.
+"""How long the networks from movement train on a study of the size of the arm scenario: seconds of CPU, and of wall time on all cores.
 
 python benchmarks/motion_training_speed.py [--methods lstm tcn transformer] [--json FILE]
 

@@ -23,7 +23,7 @@ from myodrive.activation import Activation
 from myodrive.conditioning.emg import filter_emg, rectify_emg
 from myodrive.conditioning.normalisation import Normalisation
 from myodrive.conditioning.options import EmgConditioning
-from myodrive.errors import FileError, MyodriveError, NotFittedError, OptionError, SignalError
+from myodrive.errors import FileError, NotFittedError, OptionError, SignalError
 from myodrive.learning.processes import keep_programs
 from myodrive.recording import Study, data_hash
 from myodrive.safe_write import safe_write_folder
@@ -197,9 +197,9 @@ class Estimator:
         try:
             estimator = cls(**content["config"])
             estimator._restore(arrays, content["state"])
-        except (AttributeError, KeyError, MyodriveError) as error:
+        except (AttributeError, KeyError, FileError, OptionError) as error:
             missing = getattr(error, "name", None) or error.args[0]
-            differs = str(error) if isinstance(error, MyodriveError) else f"it does not hold {missing}."
+            differs = str(error) if isinstance(error, (FileError, OptionError)) else f"it does not hold {missing}."
             raise FileError(
                 f"was saved by another version of myodrive: {differs}",
                 where=str(folder),

@@ -101,7 +101,7 @@ def test_a_network_learns_a_movement_and_says_the_same_once_saved(fitted: Motion
     assert again.estimate(new).dataset.identical(found.dataset)
 
 
-@pytest.mark.parametrize("lost", ["typical_", "centre_"])
+@pytest.mark.parametrize("lost", ["typical_", "centre_", "own_part_"])
 def test_a_model_that_another_version_saved_is_refused_by_a_sentence(
     lstm: MotionLSTM, lost: str, tmp_path: Path
 ) -> None:

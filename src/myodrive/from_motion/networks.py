@@ -88,6 +88,7 @@ class MotionNetwork(MotionEstimator):
     typical_: np.ndarray  # (gain and offset, muscle) of a new person
     subjects_: list[str]  # in the order of the tables of embeddings and gains, whose last row is of somebody new
     knows_: list[list[str]]  # the subjects that the networks of each fold were trained on
+    own_part_: dict[str, float]  # of those adapted to: how much weights of their own count, 0 to 1
 
     # -- what a subclass writes --------------------------------------------------------------------------------------
 
@@ -122,7 +123,7 @@ class MotionNetwork(MotionEstimator):
         self.networks_: list[list[Net]] = []  # of each fold
         self.knows_ = []
         self.own_networks_: dict[str, list[Net]] = {}  # of those adapted to
-        self.own_part_: dict[str, float] = {}  # how much their own weights count there, 0 to 1
+        self.own_part_ = {}
         for fold, learned in zip(folds, side_by_side(partial(self._learned, stretches), folds, keys)):
             taught = {s.subject for s, t in zip(stretches, fold.train) if np.isfinite(s.targets[t]).any()}
             self.knows_.append([s for s in self.subjects_ if s in taught])

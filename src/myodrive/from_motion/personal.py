@@ -5,12 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from myodrive.from_motion.training import Batch, Hyper, MotionTask, Net, Sequences
+from myodrive.from_motion.training import Batch, Hyper, MotionTask, Net, Sequences, with_people
 from myodrive.learning.loop import LoopOptions, State, train
 from myodrive.learning.sequence_task import PresetEnd
 
@@ -25,14 +24,12 @@ SMALLEST_GAIN = 1e-3
 def for_one(net: Net, who: int, times: Float[Any, " muscle"] | float = 1.0) -> Net:
     """The network of one person, who is 0 in it, with all that it says so many times as large."""
     log_gain = net.log_gain[who][None] + jnp.log(jnp.maximum(jnp.asarray(times, jnp.float32), SMALLEST_GAIN))
-    return eqx.tree_at(lambda n: (n.embedding, n.log_gain), net, (net.embedding[who][None], log_gain))
+    return with_people(net, net.embedding[who][None], log_gain)
 
 
 def changed(net: Net, change: Net) -> Net:
     """The network with a change added, of which that of embedding and gain counts `FASTER` times."""
-    people = FASTER * change.embedding, FASTER * change.log_gain
-    change = eqx.tree_at(lambda n: (n.embedding, n.log_gain), change, people)
-    return jax.tree.map(jnp.add, net, change)
+    return jax.tree.map(jnp.add, net, with_people(change, FASTER * change.embedding, FASTER * change.log_gain))
 
 
 class PersonHyper(NamedTuple):

@@ -134,8 +134,13 @@ def with_nobody(net: Net, known: list[int]) -> Net:
     """The network that takes nobody in particular for the mean of the people that it knows, if any."""
     if not known:
         return net
-    tables = [table.at[NOBODY].set(table[jnp.array(known)].mean(axis=0)) for table in (net.embedding, net.log_gain)]
-    return eqx.tree_at(lambda n: (n.embedding, n.log_gain), net, tables)
+    tables = (net.embedding, net.log_gain)
+    return with_people(net, *(table.at[NOBODY].set(table[jnp.array(known)].mean(axis=0)) for table in tables))
+
+
+def with_people(net: Net, embedding: Float[Array, "person embedded"], log_gain: Float[Array, "person muscle"]) -> Net:
+    """The network with other people in its tables."""
+    return eqx.tree_at(lambda n: (n.embedding, n.log_gain), net, (embedding, log_gain))
 
 
 def unsoftplus(x: Array) -> Array:
